@@ -1,0 +1,1 @@
+"""evoconv: evolves convolutional image classifiers that fit a budget."""

@@ -1,0 +1,1 @@
+"""What networks learn from: images and labels, their splits, and batches of them."""

@@ -1,0 +1,1 @@
+"""HOW it is searched: numpy only, never torch."""

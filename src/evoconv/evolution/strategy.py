@@ -1,0 +1,46 @@
+"""HOW it is searched: the protocols of strategies and of the spaces they search.
+
+A strategy is asked for individuals and told their measurements. It holds nothing that replaying
+the same asks and tells can't rebuild: numbers count up from 0 in the order of birth, and all
+randomness of a birth comes from the stream keyed by the individual's number.
+"""
+
+from typing import Protocol, TypeVar
+
+from numpy.random import Generator
+
+from evoconv.records import Genome, Individual
+
+G = TypeVar("G", bound=Genome)
+
+
+class Space(Protocol[G]):
+    """What can be searched. All methods are pure; genomes given are never altered."""
+
+    def sample(self, rng: Generator) -> G:
+        """Return a random genome, feasible or not."""
+
+    def mutate(self, genome: G, rng: Generator) -> tuple[G, str]:
+        """Return a changed genome, feasible or not, and the name of the operator used."""
+
+    def cross(self, first: G, second: G, rng: Generator) -> G:
+        """Return a child of two genomes, feasible or not."""
+
+    def is_feasible(self, genome: G) -> bool:
+        """Return whether the genome keeps all hard limits; by arithmetic, nothing is built."""
+
+    def repair(self, genome: G, rng: Generator) -> G:
+        """Return a feasible genome made from this one in small steps."""
+
+
+class Strategy(Protocol):
+    """Ask for individuals, tell what they measured."""
+
+    def ask(self, slots: int) -> list[Individual]:
+        """Return at most ``slots`` new individuals; fewer, or none, while it waits for tells."""
+
+    def tell(self, individual: Individual) -> None:
+        """Take an individual that was asked, now with a measurement or a failure."""
+
+    def best(self) -> Individual | None:
+        """Return the best individual told so far; None while every one has failed."""

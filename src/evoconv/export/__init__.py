@@ -1,0 +1,1 @@
+"""Best individual: retrained, tested once, saved, loaded again."""

@@ -1,0 +1,1 @@
+"""What evolves: immutable values; never torch."""

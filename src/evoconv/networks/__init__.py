@@ -1,0 +1,1 @@
+"""Genome to torch module."""

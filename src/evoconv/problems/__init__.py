@@ -1,0 +1,1 @@
+"""WHAT is searched: one file per search."""

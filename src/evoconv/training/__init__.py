@@ -1,0 +1,1 @@
+"""One network, one budget: a learning curve."""
