@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from evoconv.options import Options, option
+
 
 class Genome(Protocol):
     """What evolves: an immutable value."""
@@ -148,22 +150,27 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Budget(Options):
     """When a search ends: at the first of these that is reached. None means no such limit.
 
-    Attributes:
-        time_s: wall-clock seconds for the whole command, final training included.
-        evaluations: finished evaluations, failed ones included, copies not.
-        stop_at: a validation accuracy in (0, 1].
-        patience: evaluations in a row without a better best.
-        trial_time_s: seconds one evaluation may take before it is stopped and recorded as failed.
+    ``time_s`` bounds the whole command, final training included; the others bound the search.
     """
 
-    time_s: float | None = None
-    evaluations: int | None = None
-    stop_at: float | None = None
-    patience: int | None = None
-    trial_time_s: float | None = None
+    time_s: float | None = option(
+        None, "time for the whole command [10m; with --evaluations: none]", unit="duration"
+    )
+    evaluations: int | None = option(
+        None, "finished evaluations, failed ones included", at_least=1, unit="count"
+    )
+    stop_at: float | None = option(
+        None, "a validation accuracy that is enough", at_least=0, at_most=1, unit="percent"
+    )
+    patience: int | None = option(
+        None, "evaluations in a row without a better best", at_least=1, unit="count"
+    )
+    trial_time_s: float | None = option(
+        None, "time one evaluation may take before it is recorded as failed", unit="duration"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
