@@ -1,0 +1,43 @@
+"""A network's weights as safetensors bytes, and back. Nothing in them can run code."""
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from evoconv.errors import StudyError
+
+
+def weights_to_bytes(network: nn.Module) -> bytes:
+    """Return all parameters and statistics, float32 on the CPU, as a safetensors file."""
+    state = network.state_dict()
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+
+
+def load_weights(network: nn.Module, content: bytes) -> None:
+    """Set the network's weights from the bytes of a safetensors file.
+
+    Raises:
+        StudyError: not such a file, or its names, shapes or number formats are not the network's.
+    """
+    try:
+        given = load(content)
+    except SafetensorError as error:
+        raise StudyError(f"the weights are damaged: {error}") from error
+    wanted = network.state_dict()
+    for name in sorted(wanted.keys() ^ given.keys()):
+        kind = "lack" if name in wanted else "have an unknown"
+        raise StudyError(f"the weights don't fit the network: they {kind} tensor {name}")
+    for name, tensor in wanted.items():
+        if (given[name].shape, given[name].dtype) != (tensor.shape, tensor.dtype):
+            raise StudyError(
+                f"the weights don't fit the network: {name} is {_described(given[name])},"
+                f" not {_described(tensor)}"
+            )
+    network.load_state_dict(given)
+
+
+def _described(tensor: torch.Tensor) -> str:
+    return (
+        f"{'×'.join(str(side) for side in tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+    )
