@@ -37,7 +37,11 @@ class Strategy(Protocol):
     """Ask for individuals, tell what they measured."""
 
     def ask(self, slots: int) -> list[Individual]:
-        """Return at most ``slots`` new individuals; fewer, or none, while it waits for tells."""
+        """Return at most ``slots`` (1 or more) new individuals; fewer, or none, while it waits.
+
+        An empty answer changes nothing, so it needs no place in the log; it is given only while
+        individuals asked earlier are still to be told.
+        """
 
     def tell(self, individual: Individual) -> None:
         """Take an individual that was asked, now with a measurement or a failure."""

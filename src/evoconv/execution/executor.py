@@ -1,4 +1,4 @@
-"""WHERE jobs run: the protocol of executors, and the inline reference.
+"""WHERE jobs run: the protocol of executors.
 
 An executor knows nothing of networks. A job's task is any picklable callable
 ``task(workplace, control) -> result``; the workplace is what the executor's ``setup`` made once in
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from evoconv.records import Failure
+
+# Called once in each worker with its slot and its device; returns the workplace of all its tasks.
+Setup = Callable[[int, str], Any]
 
 
 class Cancelled(Exception):

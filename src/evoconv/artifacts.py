@@ -1,0 +1,97 @@
+"""Weight files of trials, kept while a descendant or the end of the search may need them.
+
+A file's name holds its trial's number and the SHA-256 of its content. It appears whole under that
+name or not at all, so a half-written file is never read, and a damaged one is noticed.
+"""
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from evoconv.errors import StudyError
+
+_SUFFIX = ".safetensors"
+_PART_SUFFIX = ".part"
+
+
+class WeightFiles:
+    """The weight files in one folder; several processes may write, one removes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, number: int) -> Path | None:
+        """Return the trial's file, or None if there is none."""
+        return next(self.folder.glob(f"{number}-*{_SUFFIX}"), None)
+
+    def write(self, number: int, content: bytes) -> Path:
+        """Store the trial's weights, in place of earlier ones, and return their file.
+
+        Raises:
+            StudyError: the disk is full, or the folder can't be written.
+        """
+        name = f"{number}-{hashlib.sha256(content).hexdigest()}{_SUFFIX}"
+        path = self.folder / name
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+            for older in self.folder.glob(f"{number}-*{_SUFFIX}"):
+                if older.name != name:
+                    older.unlink(missing_ok=True)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "no space is left on the disk" if full else str(error)
+            raise StudyError(f"the weights of trial {number} can't be saved: {reason}") from error
+        return path
+
+    def read(self, number: int) -> bytes | None:
+        """Return the trial's weights as they were written, or None if there are none.
+
+        Raises:
+            StudyError: the file is damaged or can't be read.
+        """
+        path = self.path(number)
+        if path is None:
+            return None
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # removed just now
+            return None
+        except OSError as error:
+            raise StudyError(f"{path} can't be read: {error}") from error
+        if path.name != f"{number}-{hashlib.sha256(content).hexdigest()}{_SUFFIX}":
+            raise StudyError(
+                f"{path} is damaged: its content doesn't have the checksum in its name"
+            )
+        return content
+
+    def retain(self, numbers: Iterable[int]) -> None:
+        """Remove the files of all other trials, also what a killed process left half-written.
+
+        ``numbers`` must hold the running trials too: theirs may be on the way.
+        """
+        kept = {str(number) for number in numbers}
+        for path in self.folder.glob("*-*"):
+            ours = path.suffix in (_SUFFIX, _PART_SUFFIX)
+            if ours and path.name.partition("-")[0] not in kept:
+                path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all; the folder must exist.
+
+    Raises:
+        OSError: the disk is full, or the folder can't be written.
+    """
+    number = path.name.partition("-")[0]
+    handle, part = tempfile.mkstemp(_PART_SUFFIX, f"{number}-", path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,182 @@
+"""Births: how a new individual comes from parents, or from nothing.
+
+Source: Vidnerová & Neruda 2018, section 3: two parents by tournament, crossover, mutation, again
+until the child differs from its parents.
+Differs: a child must also keep the limits and be unlike everything born before. What keeps failing
+the first is repaired, what keeps failing the second gives way to a random individual, and if even
+that is known already, the record answers. So each birth ends.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from numpy.random import Generator
+
+from evoconv.evolution.options import EvolutionOptions
+from evoconv.evolution.selection import Member, tournament
+from evoconv.evolution.strategy import Space
+from evoconv.records import Genome, Individual
+from evoconv.seeds import Purpose, stream
+
+# Digest of each phenotype born → number of the first told with a measurement, None before that.
+Seen = Mapping[str, int | None]
+
+
+class _Draft(NamedTuple):
+    genome: Genome
+    parents: tuple[int, ...]
+    operator: str
+
+
+def draw_random(
+    number: int, space: Space[Any], options: EvolutionOptions, seed: int, seen: Seen
+) -> Individual:
+    """Return a random individual, feasible and, where the space has enough of them, new."""
+    return _draw_random(number, space, options, stream(seed, Purpose.BIRTH, number), seen)
+
+
+def breed(
+    number: int,
+    ranked: Sequence[Member],
+    space: Space[Any],
+    options: EvolutionOptions,
+    seed: int,
+    seen: Seen,
+) -> Individual:
+    """Return a child of members of ``ranked`` (worst to best), feasible and, if it can be, new.
+
+    Its parents are in ``seen`` as everything told is, so a child unlike all seen differs from them.
+    Where they have nothing new to give, a random individual comes in.
+    """
+    rng = stream(seed, Purpose.BIRTH, number)
+    child = _settle(
+        number,
+        lambda is_known: _vary(ranked, space, options, rng, is_known),
+        space,
+        rng,
+        seen,
+        max_infeasible=options.max_infeasible,
+        max_repeated=options.max_repeated,
+    )
+    if child.genome.digest not in seen:
+        return child
+    stranger = _draw_random(number, space, options, rng, seen)
+    return replace(stranger, redraws=child.redraws + 1 + stranger.redraws)
+
+
+def _draw_random(
+    number: int, space: Space[Any], options: EvolutionOptions, rng: Generator, seen: Seen
+) -> Individual:
+    # An infeasible one is repaired, not drawn again: redrawing would favour what is small anyway.
+    return _settle(
+        number,
+        lambda _: _Draft(space.sample(rng), (), "random"),
+        space,
+        rng,
+        seen,
+        max_infeasible=0,
+        max_repeated=options.max_repeated,
+    )
+
+
+def _vary(
+    ranked: Sequence[Member],
+    space: Space[Any],
+    options: EvolutionOptions,
+    rng: Generator,
+    is_known: bool,
+) -> _Draft:
+    """Return a child by crossover, mutation, or both: whatever the coins say.
+
+    Once a draft ``is_known``, a mutation is certain: of parents that have met before,
+    crossover alone gives little else.
+    """
+    crosses = mutates = False
+    # Without either, a child is its parent and would only be dropped: the coins are tossed again.
+    while not (crosses or mutates):
+        crosses = rng.random() < options.crossover
+        mutates = rng.random() < options.mutation
+    mutates |= is_known and options.mutation > 0
+    first = tournament(ranked, rng, size=options.tournament)
+    genome = first.genome
+    parents: tuple[int, ...] = (first.number,)
+    operators = []
+    if crosses:
+        second = tournament(ranked, rng, size=options.tournament)
+        genome = space.cross(genome, second.genome, rng)
+        parents = (first.number, second.number)
+        operators.append("crossover")
+    if mutates:
+        genome, operator = space.mutate(genome, rng)
+        operators.append(operator)
+    return _Draft(genome, parents, "+".join(operators))
+
+
+def _settle(
+    number: int,
+    draw: Callable[[bool], _Draft],
+    space: Space[Any],
+    rng: Generator,
+    seen: Seen,
+    *,
+    max_infeasible: int,
+    max_repeated: int,
+) -> Individual:
+    """Return the first draft that is feasible and new; the last one if too many are dropped.
+
+    ``draw`` is told whether a draft was known already.
+    """
+    num_infeasible = num_repeated = 0
+    while True:
+        genome, parents, operator = draw(num_repeated > 0)
+        # What was seen is feasible, and knowing it again is cheaper than counting its costs.
+        if genome.digest not in seen and not space.is_feasible(genome):
+            if num_infeasible < max_infeasible:
+                num_infeasible += 1
+                continue
+            genome = space.repair(genome, rng)
+            operator += "+repair"
+        if genome.digest not in seen or num_repeated == max_repeated:
+            return Individual(
+                number=number,
+                genome=genome,
+                parents=parents,
+                operator=operator,
+                redraws=num_infeasible + num_repeated,
+                copy_of=seen.get(genome.digest),
+            )
+        num_repeated += 1
+
+
+class Nursery:
+    """Numbers the births of one search and remembers every phenotype born."""
+
+    def __init__(self, space: Space[Any], options: EvolutionOptions, seed: int) -> None:
+        self._space = space
+        self._options = options
+        self._seed = seed
+        self._num_born = 0
+        self._seen: dict[str, int | None] = {}
+
+    def random(self) -> Individual:
+        """Return the next individual, drawn at random."""
+        return self._register(
+            draw_random(self._num_born, self._space, self._options, self._seed, self._seen)
+        )
+
+    def child(self, ranked: Sequence[Member]) -> Individual:
+        """Return the next individual, bred from members sorted from worst to best."""
+        return self._register(
+            breed(self._num_born, ranked, self._space, self._options, self._seed, self._seen)
+        )
+
+    def remember(self, told: Individual) -> None:
+        """Let a measured individual answer for later ones with its phenotype."""
+        if told.measurement is not None and self._seen[told.genome.digest] is None:
+            self._seen[told.genome.digest] = told.number
+
+    def _register(self, born: Individual) -> Individual:
+        self._num_born += 1
+        self._seen.setdefault(born.genome.digest, None)
+        return born

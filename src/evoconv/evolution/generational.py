@@ -1,0 +1,68 @@
+"""Synchronous evolution in generations: the twin that `async` is compared with.
+
+Source: Vidnerová & Neruda 2018, section 4 ("the algorithm is normally defined as synchronous").
+Differs: the best ``elitism`` members live on without being measured again.
+
+A generation is handed out in portions as slots allow, then ``ask`` answers with nothing until all
+of it is told. Failed individuals leave fewer to breed from; when a whole generation failed, the
+next is random.
+"""
+
+from collections import deque
+from typing import Any
+
+from evoconv.evolution.breeding import Nursery
+from evoconv.evolution.options import EvolutionOptions
+from evoconv.evolution.selection import Member, rank
+from evoconv.evolution.strategy import Space
+from evoconv.records import Individual, Objective
+
+
+class Generational:
+    """Each generation is bred from the one before it, once that is complete."""
+
+    def __init__(
+        self, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
+    ) -> None:
+        self._options = options
+        self._objective = objective
+        self._nursery = Nursery(space, options, seed)
+        self._unborn: deque[Individual] = deque()  # of this generation, not yet asked
+        self._num_under_way = 0
+        self._told: list[Individual] = []  # of this generation
+        self._elite: list[Member] = []
+        self._best: Member | None = None
+
+    def ask(self, slots: int) -> list[Individual]:
+        """Return the next portion of the generation; nothing while some of it is under way."""
+        if not self._unborn and self._num_under_way == 0:
+            self._unborn.extend(self._next_generation())
+        portion = [self._unborn.popleft() for _ in range(min(slots, len(self._unborn)))]
+        self._num_under_way += len(portion)
+        return portion
+
+    def tell(self, individual: Individual) -> None:
+        """Take an individual of this generation."""
+        self._num_under_way -= 1
+        self._told.append(individual)
+        if individual.measurement is not None:
+            member = rank(individual, self._objective)
+            self._best = member if self._best is None else max(self._best, member)
+
+    def best(self) -> Individual | None:
+        """Return the best individual of all generations."""
+        return None if self._best is None else self._best.individual
+
+    def _next_generation(self) -> list[Individual]:
+        # By number, not by arrival: a generation must not depend on which worker was faster.
+        told = sorted(self._told, key=lambda one: one.number)
+        self._told = []
+        for one in told:
+            self._nursery.remember(one)
+        measured = [rank(one, self._objective) for one in told if one.measurement is not None]
+        parents = sorted(self._elite + measured)
+        self._elite = parents[max(0, len(parents) - self._options.elitism) :]
+        num_births = self._options.population - len(self._elite)
+        if not measured:
+            return [self._nursery.random() for _ in range(num_births)]
+        return [self._nursery.child(parents) for _ in range(num_births)]

@@ -1,0 +1,53 @@
+"""The numbers of the evolutionary strategies.
+
+Source: Vidnerová & Neruda, "Asynchronous Evolution of Convolutional Networks", ITAT 2018, with the
+defaults of the authors' public code as far as they are known.
+"""
+
+from dataclasses import dataclass
+
+from evoconv.errors import ConfigError
+from evoconv.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolutionOptions(Options):
+    """Sizes and probabilities of a search; contradictions are refused."""
+
+    population: int = option(20, "how many individuals live at a time", at_least=1)
+    min_population: int | None = option(
+        None, "how many random individuals are measured before breeding [half of it]", at_least=1
+    )
+    tournament: int = option(3, "how many members compete to be a parent", at_least=1)
+    crossover: float = option(0.6, "share of births with two parents", at_least=0, at_most=1)
+    mutation: float = option(0.2, "share of births with a mutation", at_least=0, at_most=1)
+    elitism: int = option(1, "how many of the best live on in the next generation", at_least=0)
+    max_infeasible: int = option(
+        20, "infeasible children dropped before one is repaired", at_least=0
+    )
+    max_repeated: int = option(
+        20, "known children dropped before a random individual comes in", at_least=0
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for a value out of range, or values that contradict each other."""
+        super().__post_init__()
+        for name, value, limit in (
+            ("min_population", self.num_before_breeding, self.population),
+            ("tournament", self.tournament, self.population),
+        ):
+            if value > limit:
+                raise ConfigError(f"{name} must be in [1, population={limit}], got {value}")
+        if self.elitism >= self.population:
+            raise ConfigError(
+                f"elitism must be below population={self.population}, got {self.elitism}"
+            )
+        if self.crossover + self.mutation == 0:
+            raise ConfigError("crossover and mutation must not both be 0: no child would differ")
+
+    @property
+    def num_before_breeding(self) -> int:
+        """The minimal population: as given, else half of the population, at least 1."""
+        if self.min_population is None:
+            return max(1, self.population // 2)
+        return self.min_population

@@ -1,0 +1,40 @@
+"""Where a study's evaluations run: how many workers, on which device, with how much memory."""
+
+import os
+from dataclasses import dataclass
+
+from evoconv.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions(Options):
+    """Workers are processes; on a CPU each has one thread."""
+
+    workers: int | None = option(
+        None,
+        "worker processes [a CPU: one per core; a GPU: 4 per device]",
+        at_least=1,
+        at_most=4096,
+    )
+    worker_memory: int | None = option(
+        None, "memory a worker may use beside the shared images", at_least=1, unit="bytes"
+    )
+    device: str = option(
+        "auto",
+        "where to train: all GPUs if there are any, else the CPU",
+        choices=("auto", "cpu", "cuda"),
+    )
+
+    def slots(self, num_gpus: int) -> tuple[str, ...]:
+        """Return the device of each worker, given how many GPUs there are."""
+        if self.device == "cpu" or num_gpus == 0:
+            return ("cpu",) * (self.workers or num_cores())
+        workers = self.workers or 4 * num_gpus
+        return tuple(f"cuda:{worker % num_gpus}" for worker in range(workers))
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,256 @@
+"""THE loop of every search.
+
+The record always comes first: an individual is recorded before it is submitted, an outcome before
+it is told. Whatever kills the process between two lines, replaying the log rebuilds the strategy,
+and trials without an outcome are submitted again under their numbers.
+"""
+
+import math
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from evoconv.errors import SearchFailed
+from evoconv.evolution.strategy import Strategy
+from evoconv.execution.executor import Executor, Job, Outcome
+from evoconv.records import (
+    Failure,
+    FailureKind,
+    Individual,
+    Measurement,
+    Trial,
+    TrialState,
+)
+from evoconv.study.replay import Resumed, TrialLog
+from evoconv.study.stop import StopRules
+from evoconv.study.watch import Watch
+
+INTERRUPTED = "interrupted"
+"""The reason that ``run_search`` gives after Ctrl-C."""
+
+_POLL_S = 0.25
+_CANCEL_S = 5.0
+_MAX_LOSSES = 2
+
+
+def run_search(
+    storage: TrialLog,
+    strategy: Strategy,
+    executor: Executor,
+    make_job: Callable[[Individual], Job],
+    *,
+    resumed: Resumed,
+    stop: StopRules,
+    clock: Callable[[], float],
+    watch: Watch,
+    keep: Callable[[Iterable[int]], None] = lambda _: None,
+) -> str:
+    """Search until a stop rule holds, and return why, as a sentence for the person.
+
+    Ctrl-C ends the search in the same orderly way, with ``INTERRUPTED``; pressed again it raises
+    ``KeyboardInterrupt``. However it ends, what is under way is cancelled and waits for a resume.
+
+    Args:
+        storage: what ``resume`` replayed, or an empty one.
+        strategy: the one it was replayed into.
+        executor: where jobs run; it is not closed.
+        make_job: its task must return a ``Measurement``.
+        resumed: what ``resume`` gave, also for a new study.
+        stop: when to end.
+        clock: the clock of ``stop.deadline``.
+        watch: is told what happens.
+        keep: is told after each trial whose artefacts are still needed: the best's, and those of
+            trials under way. All others may be removed.
+
+    Raises:
+        SearchFailed: the first evaluations have all failed in the same way.
+    """
+    search = _Search(storage, strategy, executor, make_job, resumed, watch, keep)
+    tally = resumed.tally
+    with _interrupt_held_back() as interrupted:
+        try:
+            while not (reason := INTERRUPTED if interrupted() else stop.reason(tally, clock())):
+                num_copies = search.submit(stop.num_left(tally))
+                # A copy has left its slot free, so there is no time to wait.
+                for outcome in executor.wait(0.0 if num_copies else _POLL_S):
+                    search.finish(outcome)
+                search.refuse_to_go_on_in_vain()
+                storage.touch()
+                watch.progress(executor.progress(), tally)
+        finally:
+            search.cancel(clock)
+    watch.stopped(reason)
+    return reason
+
+
+class _Search:
+    """The steps of the loop, and who is under way."""
+
+    def __init__(
+        self,
+        storage: TrialLog,
+        strategy: Strategy,
+        executor: Executor,
+        make_job: Callable[[Individual], Job],
+        resumed: Resumed,
+        watch: Watch,
+        keep: Callable[[Iterable[int]], None],
+    ) -> None:
+        self._storage = storage
+        self._keep = keep
+        self._strategy = strategy
+        self._executor = executor
+        self._make_job = make_job
+        self._tally = resumed.tally
+        self._watch = watch
+        self._waiting = deque(resumed.unfinished)
+        self._running: dict[int, tuple[Individual, int]] = {}  # by number, with its attempts
+        self._losses: Counter[int] = Counter()
+        self._last_failure: Failure | None = None  # of this session
+
+    def submit(self, num_left: int | None) -> int:
+        """Fill the free slots, asking for no more than ``num_left`` evaluations in all.
+
+        Returns:
+            How many individuals needed no slot because the record answered them.
+        """
+        self._ask(num_left)
+        num_copies = 0
+        while self._waiting and self._executor.free_slots() > 0:
+            individual = self._waiting.popleft()
+            if individual.copy_of is None:
+                self._start(individual)
+            else:
+                self._answer(individual, individual.copy_of)
+                num_copies += 1
+        return num_copies
+
+    def finish(self, outcome: Outcome) -> None:
+        """Record what became of a job and tell it; or queue it again if there was no result."""
+        individual, attempts = self._running.pop(outcome.number)
+        failure = outcome.failure
+        if failure is not None and self._runs_again(outcome.number, failure):
+            self._requeue(individual, failure)
+            return
+        if failure is None:
+            failure = _not_finite(outcome.result)
+        told = replace(individual, measurement=None if failure else outcome.result, failure=failure)
+        self._record_and_tell(
+            Trial(
+                individual=told,
+                state=TrialState.FAILED if failure else TrialState.COMPLETE,
+                attempts=attempts,
+                worker=outcome.worker,
+                started_at=outcome.started_at,
+                finished_at=outcome.finished_at,
+                peak_memory_bytes=outcome.peak_memory_bytes,
+            )
+        )
+        self._last_failure = failure
+
+    def cancel(self, clock: Callable[[], float]) -> None:
+        """Cancel what is under way. A result that comes just in time counts, the rest will wait."""
+        for number in self._running:
+            self._executor.cancel(number)
+        deadline = clock() + _CANCEL_S
+        while self._running and clock() < deadline:
+            for outcome in self._executor.wait(_POLL_S):
+                self.finish(outcome)
+        for number in self._running:
+            self._storage.requeue(number)
+        self._running.clear()
+
+    def refuse_to_go_on_in_vain(self) -> None:
+        """Raise ``SearchFailed`` if all have failed in the same way, one of this session included.
+
+        So a resumed study gets a chance: the person may have mended the cause.
+        """
+        if self._last_failure is not None and self._tally.is_hopeless(self._executor.num_slots):
+            raise SearchFailed(
+                f"all {self._tally.num_failed} evaluations failed in the same way, the last with "
+                f"{self._last_failure}"
+            )
+
+    def _ask(self, num_left: int | None) -> None:
+        slots = self._executor.free_slots() - len(self._waiting)
+        if num_left is not None:
+            slots = min(slots, num_left - len(self._waiting) - len(self._running))
+        if slots <= 0:
+            return
+        born = self._strategy.ask(slots)
+        assert born or self._running or self._waiting, "the strategy waits for nobody"
+        if born:
+            self._storage.record_ask(slots, born)
+            self._waiting.extend(born)
+            self._watch.asked(born)
+
+    def _start(self, individual: Individual) -> None:
+        attempt = self._storage.start(individual.number)
+        self._running[individual.number] = individual, attempt
+        self._executor.submit(self._make_job(individual))
+        self._watch.started(individual, attempt)
+
+    def _answer(self, individual: Individual, copy_of: int) -> None:
+        known = self._storage.trial(copy_of).individual.measurement
+        assert known is not None, f"individual {individual.number} copies {copy_of}, not measured"
+        # The curve stays with the one that was trained.
+        told = replace(individual, measurement=Measurement(values=known.values))
+        self._record_and_tell(Trial(individual=told, state=TrialState.COMPLETE))
+
+    def _runs_again(self, number: int, failure: Failure) -> bool:
+        if failure.kind is FailureKind.LOST:
+            # Counted here, not by attempts in the storage: a cancelled attempt was no loss.
+            self._losses[number] += 1
+            return self._losses[number] < _MAX_LOSSES
+        return failure.kind is FailureKind.CANCELLED
+
+    def _requeue(self, individual: Individual, failure: Failure) -> None:
+        self._storage.requeue(individual.number)
+        self._waiting.append(individual)
+        self._watch.requeued(individual, failure)
+
+    def _record_and_tell(self, trial: Trial) -> None:
+        self._storage.finish(trial)
+        self._strategy.tell(trial.individual)
+        is_better = self._tally.add(trial.individual)
+        best = self._tally.best
+        self._keep([*self._running, *([] if best is None else [best.number])])
+        self._watch.finished(trial)
+        if is_better:
+            self._watch.best_changed(trial)
+
+
+def _not_finite(measurement: Measurement) -> Failure | None:
+    for name, value in measurement.values.items():
+        if not math.isfinite(value):
+            return Failure(kind=FailureKind.NOT_FINITE, message=f"{name} is {value}")
+    return None
+
+
+@contextmanager
+def _interrupt_held_back() -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether Ctrl-C was pressed; a second press interrupts at once.
+
+    So it can't fall between a record and its tell. Another handler than Python's own is left alone.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    pressed = False
+
+    def hold_back(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    signal.signal(signal.SIGINT, hold_back)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
