@@ -1,0 +1,165 @@
+"""Which images a search trains on and which it measures on; never the test split.
+
+What the source declares is kept: its test split, and for a single hold-out its validation split.
+What it doesn't declare is made here, stratified and seeded, with groups and exact copies on one
+side. The images that aren't in ``training`` are the test split, and ``test_split`` is the place to
+ask for them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evoconv.data.groups import Belonging, belonging
+from evoconv.data.image_set import Declared, ImageSet
+from evoconv.data.leaks import describe_leaks
+from evoconv.data.partition import Indices, partition
+from evoconv.options import Options, option
+from evoconv.seeds import Purpose, stream
+from evoconv.units import format_percent
+
+Fold = tuple[Indices, Indices]
+
+# Numbers of the streams with the purpose SPLIT: never renumber them.
+_TEST_STREAM, _VALIDATION_STREAM = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions(Options):
+    """How images are divided where the source doesn't say."""
+
+    test_share: float = option(
+        0.2,
+        "share of the images held out for the test, if the source has no test split",
+        at_least=0.01,
+        at_most=0.5,
+        unit="percent",
+    )
+    validation_share: float = option(
+        0.15,
+        "share of the training images a search measures on, if the source has no validation split",
+        at_least=0.01,
+        at_most=0.5,
+        unit="percent",
+    )
+    max_validation: int = option(
+        10_000, "validation images are at most so many", at_least=1, unit="count"
+    )
+    folds: int = option(
+        1, "folds of cross-validation; 1 is a single hold-out", at_least=1, at_most=100
+    )
+    group_by: str | None = option(
+        None,
+        "keep images of one group on one side: a regular expression that finds the group's name in "
+        "the path, or a .csv file with the columns path and group",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSplits:
+    """Indices into an image set, sorted.
+
+    Attributes:
+        training: all images that are not in the test split; a final network is trained on them.
+        folds: (training, validation) for each fold of a search.
+        notes: sentences about copies and groups across splits.
+    """
+
+    training: Indices
+    folds: tuple[Fold, ...]
+    notes: tuple[str, ...] = ()
+
+
+def search_splits(image_set: ImageSet, options: SplitOptions, seed: int) -> SearchSplits:
+    """Return what a search may see, fixed by the study's seed.
+
+    Raises:
+        DataError: a class has too few images or groups, or an image has no group.
+        ConfigError: ``group_by`` is no regular expression.
+    """
+    units = belonging(image_set, options.group_by)
+    training = _training(image_set, options, seed, units)
+    validation = training[image_set.declared[training] == Declared.VALIDATION]
+    notes = []
+    if options.folds == 1 and len(validation):
+        folds: tuple[Fold, ...] = ((np.setdiff1d(training, validation), validation),)
+    else:
+        folds = _make_folds(image_set, options, seed, training, units)
+        if len(validation):
+            notes.append("The validation images the source declares are among all folds.")
+    notes += describe_leaks(image_set, units, training, validation if options.folds == 1 else None)
+    return SearchSplits(training=training, folds=folds, notes=tuple(notes))
+
+
+def training_indices(image_set: ImageSet, options: SplitOptions, seed: int) -> Indices:
+    """Return the indices of all images that are not in the test split, sorted; raises as above."""
+    return _training(image_set, options, seed, belonging(image_set, options.group_by))
+
+
+def _training(image_set: ImageSet, options: SplitOptions, seed: int, units: Belonging) -> Indices:
+    declared = image_set.declared
+    if (declared == Declared.TEST).any():
+        return np.flatnonzero(declared != Declared.TEST)
+    # What goes with a declared validation image must not be tested on.
+    with_validation = units.together[declared == Declared.VALIDATION]
+    free = np.flatnonzero(~np.isin(units.together, with_validation))
+    is_test = _hold_out(
+        image_set,
+        free,
+        units,
+        seed,
+        _TEST_STREAM,
+        share=options.test_share,
+        purpose=f"a test split of {format_percent(options.test_share, 0)}",
+    )
+    return np.setdiff1d(np.arange(len(image_set)), free[is_test])
+
+
+def _make_folds(
+    image_set: ImageSet, options: SplitOptions, seed: int, training: Indices, units: Belonging
+) -> tuple[Fold, ...]:
+    if options.folds == 1:
+        share = min(options.validation_share, options.max_validation / len(training))
+        is_validation = _hold_out(
+            image_set,
+            training,
+            units,
+            seed,
+            _VALIDATION_STREAM,
+            share=share,
+            purpose=f"a validation split of {format_percent(share, 0)}",
+        )
+        return ((training[~is_validation], training[is_validation]),)
+    part = partition(
+        image_set.labels[training],
+        units.together[training],
+        np.full(options.folds, 1 / options.folds),
+        stream(seed, Purpose.SPLIT, _VALIDATION_STREAM),
+        classes=image_set.classes,
+        purpose=f"{options.folds} folds",
+    )
+    return tuple((training[part != fold], training[part == fold]) for fold in range(options.folds))
+
+
+def _hold_out(
+    image_set: ImageSet,
+    rows: Indices,
+    units: Belonging,
+    seed: int,
+    number: int,
+    *,
+    share: float,
+    purpose: str,
+) -> npt.NDArray[np.bool_]:
+    """Return which of the rows are held out."""
+    part = partition(
+        image_set.labels[rows],
+        units.together[rows],
+        np.array([1 - share, share]),
+        stream(seed, Purpose.SPLIT, number),
+        classes=image_set.classes,
+        purpose=purpose,
+    )
+    held_out: npt.NDArray[np.bool_] = part == 1
+    return held_out
