@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from benchmarks.simulated import SimulatedExecutor, VirtualClock
 from numpy.random import Generator
 
+from benchmarks.simulated import SimulatedExecutor, VirtualClock
 from evoconv.evolution.catalogue import EvolutionOptions, build_strategy
 from evoconv.execution.executor import Control, Job, JobFailed
 from evoconv.records import (

@@ -1,1 +1,31 @@
-"""evoconv: evolves convolutional image classifiers that fit a budget."""
+"""evoconv: evolves convolutional image classifiers that fit a budget.
+
+The public names are loaded when they are first used, so that the command line answers at once and a
+worker process watches over its coordinator before anything large is imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evoconv.api import Best, Result, evaluate, evolve, load, resume
+    from evoconv.errors import EvoconvError, SearchFailed, UserError
+
+__all__ = [
+    "Best",
+    "EvoconvError",
+    "Result",
+    "SearchFailed",
+    "UserError",
+    "evaluate",
+    "evolve",
+    "load",
+    "resume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'evoconv' has no attribute {name!r}")
+    home = "evoconv.errors" if name.endswith(("Error", "Failed")) else "evoconv.api"
+    return getattr(import_module(home), name)

@@ -7,7 +7,6 @@ name or not at all, so a half-written file is never read, and a damaged one is n
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,12 +85,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: the disk is full, or the folder can't be written.
     """
-    number = path.name.partition("-")[0]
-    handle, part = tempfile.mkstemp(_PART_SUFFIX, f"{number}-", path.parent)
+    part = path.with_name(f"{path.name}.{os.getpid()}{_PART_SUFFIX}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(part).replace(path)
+        part.write_bytes(content)
+        part.replace(path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise

@@ -39,15 +39,25 @@ def parse_option(owner: type[Options], one: "Field[Any]", value: object) -> Any:
     Raises:
         ConfigError: it can't be read; the sentence names the option.
     """
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
     kind = _kind(owner, one.name)
+    if not isinstance(value, str):
+        return _checked(kind, one.name, tuple(value) if isinstance(value, list) else value)
     try:
         return _reader(kind, rule_of(one))(value)
     except ConfigError as error:
         raise ConfigError(f"{flag_of(one.name)}: {error}") from None
     except ValueError:
         raise ConfigError(f"{flag_of(one.name)} must be a number, got {value}") from None
+
+
+def _checked(kind: Any, name: str, value: object) -> object:
+    """Return a Python value as it is, if it is of the option's kind."""
+    wanted = {int: (int,), float: (int, float), bool: (bool,)}.get(kind)
+    if wanted is None or value is None:
+        return value
+    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{flag_of(name)} must be of type {kind.__name__}, got {value!r:.50}")
+    return value
 
 
 def is_switch(owner: type[Options], name: str) -> bool:

@@ -70,6 +70,7 @@ class FailureKind(StrEnum):
     LOST = "worker lost"
     ERROR = "error"
     CANCELLED = "cancelled"
+    ENVIRONMENT = "environment"  # a full disk, say: not the candidate's fault, so never recorded
 
 
 @dataclass(frozen=True, kw_only=True)

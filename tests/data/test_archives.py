@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.files import load, tree_of, write_tar, write_tree, write_zip
 
 from evoconv.errors import DataError
+from tests.data.files import load, tree_of, write_tar, write_tree, write_zip
 
 FILES = tree_of(splits=("train", "test"))
 

@@ -9,11 +9,11 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
-from tests.data.files import load, tree_of, write_tree, write_zip
 
 from evoconv.data.cache import cache_root, cached_set
 from evoconv.data.image_set import ImageSet
 from evoconv.errors import DataError
+from tests.data.files import load, tree_of, write_tree, write_zip
 
 SPAWN = mp.get_context("spawn")
 

@@ -2,10 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.data.files import draw, encode, load, tree_of, write_tree
 
 from evoconv.data.class_folders import iter_image_files
 from evoconv.errors import DataError
+from tests.data.files import draw, encode, load, tree_of, write_tree
 
 
 def test_a_tree_gives_its_images_with_labels_and_names(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.data.files import draw, encode, encode_png_16, encode_tiff
 
 from evoconv.data.decode import bring_to, decode_file, read_header, read_picture
 from evoconv.data.image_set import Pixels, Preprocessing
 from evoconv.errors import DataError
+from tests.data.files import draw, encode, encode_png_16, encode_tiff, load, write_tree
 
 
 def form(height: int, width: int, channels: int = 3, bit_depth: int = 8) -> Preprocessing:
@@ -239,6 +239,42 @@ def test_floating_point_pixels_are_refused() -> None:
     Image.fromarray(np.zeros((3, 3), np.float32)).save(file, "tiff")
     with pytest.raises(DataError, match="32-bit or signed pixels"):
         decode_file(file.getvalue(), form(3, 3))
+
+
+def test_signed_pixels_are_refused() -> None:
+    data = bytearray(encode_tiff(bytes(18), (3, 3, 1), 16))
+    # The entry for the planar layout becomes one for the sample format: signed integers.
+    entry = data.index(struct.pack("<HHIHH", 284, 3, 1, 1, 0))
+    data[entry : entry + 12] = struct.pack("<HHIHH", 339, 3, 1, 2, 0)
+    with pytest.raises(DataError, match="32-bit or signed pixels"):
+        decode_file(bytes(data), form(3, 3))
+
+
+def test_separate_planes_of_16_bits_are_refused_rather_than_misread() -> None:
+    data = bytearray(encode_tiff(bytes(54), (3, 3, 3), 16))
+    entry = data.index(struct.pack("<HHIHH", 284, 3, 1, 1, 0))
+    data[entry + 8] = 2
+    with pytest.raises(DataError, match="16-bit samples stored in a way that isn't understood"):
+        decode_file(bytes(data), form(3, 3))
+
+
+def test_a_bmp_of_16_bits_per_pixel_is_an_ordinary_colour_image() -> None:
+    header = struct.pack("<2sIHHI", b"BM", 70 + 8, 0, 0, 70)
+    info = struct.pack("<IiiHHIIiiII", 40, 2, 2, 1, 16, 3, 8, 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xF800, 0x07E0, 0x001F, 0)
+    rows = struct.pack("<4H", 0x001F, 0xFFFF, 0xF800, 0x07E0)
+    decoded = decode_file(header + info + masks + rows, form(2, 2))
+    assert decoded.tolist() == [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage!", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"]
+)
+def test_damaged_metadata_does_not_cost_the_image(exif: bytes, tmp_path: Path) -> None:
+    data = encode(draw(13, 6, 6), "jpg", exif=exif)
+    assert decode_file(data, form(6, 6, 1)).shape == (6, 6, 1)
+    opened = load(write_tree(tmp_path, {"a/1.jpg": data, "b/1.jpg": data}))
+    assert opened.input_shape == (1, 6, 6)
 
 
 def test_other_formats_are_refused() -> None:

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.files import Bytes, draw, encode_idx, load, write_idx_pair
 
 from evoconv.data.idx import read_idx
 from evoconv.data.image_set import Declared
 from evoconv.errors import DataError
+from tests.data.files import Bytes, draw, encode_idx, load, write_idx_pair
 
 IMAGES = draw(0, 20, 6, 5)
 LABELS = np.arange(20, dtype=np.uint8) % 3

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data.files import load, tree_of, write_tree
 
 from evoconv.data.image_set import (
     BIT_DEPTHS,
@@ -17,6 +16,7 @@ from evoconv.data.image_set import (
     open_image_set,
 )
 from evoconv.errors import DataError
+from tests.data.files import load, tree_of, write_tree
 
 preprocessings = st.builds(
     Preprocessing,

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from evoconv.data.image_set import Declared
+from evoconv.data.named_sets import DOWNLOADS, Download, fetch
+from evoconv.errors import DataError
 from tests.data.files import (
     draw,
     encode_idx,
@@ -21,10 +25,6 @@ from tests.data.files import (
     write_tree,
     write_zip,
 )
-
-from evoconv.data.image_set import Declared
-from evoconv.data.named_sets import DOWNLOADS, Download, fetch
-from evoconv.errors import DataError
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

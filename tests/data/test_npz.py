@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.data.files import draw, load
 
 from evoconv.data.image_set import Declared
 from evoconv.errors import DataError
+from tests.data.files import draw, load
 
 LABELS = np.arange(12) % 3
 

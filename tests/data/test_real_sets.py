@@ -1,13 +1,11 @@
 """The four real sets; each test is skipped where its set isn't there."""
 
-import time
-
 import numpy as np
 import pytest
-from tests.data.files import load, real_set
 
 from evoconv.data.image_set import Declared
 from evoconv.data.splits import SplitOptions, search_splits
+from tests.data.files import load, real_set
 
 
 @pytest.mark.parametrize(
@@ -47,12 +45,8 @@ def test_neu_is_grey_has_64_pixels_and_its_copies_stay_together() -> None:
 
 
 @pytest.mark.slow
-def test_cifar10_has_its_known_mean_and_deviation_and_is_decoded_quickly() -> None:
-    path = real_set("cifar10.zip")
-    started = time.process_time()
-    opened = load(path)
-    # All threads together; well under a minute on one core, with room for a slow machine.
-    assert time.process_time() - started < 60
+def test_cifar10_has_its_known_mean_and_deviation() -> None:
+    opened = load(real_set("cifar10.zip"))
     assert opened.images.shape == (60_000, 32, 32, 3)
     train = opened.images[opened.declared == Declared.TRAIN].reshape(-1, 3)
     sample = train.astype(np.float32) / 255

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.data.files import draw
 
 from evoconv.data.image_set import RESIZE_POLICIES
 from evoconv.data.resizing import resized
+from tests.data.files import draw
 
 sides = st.integers(1, 70)
 

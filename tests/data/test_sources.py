@@ -2,6 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from evoconv.data.decode import decode_file
+from evoconv.data.image_set import Declared, Preprocessing
+from evoconv.data.sources import DataOptions, load_labelled
+from evoconv.errors import ConfigError, DataError
 from tests.data.files import (
     draw,
     encode,
@@ -12,11 +17,6 @@ from tests.data.files import (
     write_tree,
     write_zip,
 )
-
-from evoconv.data.decode import decode_file
-from evoconv.data.image_set import Declared, Preprocessing
-from evoconv.data.sources import DataOptions, load_labelled
-from evoconv.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.data.files import draw, encode, load, tree_of, write_tree
 
 from evoconv.data.image_set import Declared, ImageSet, Preprocessing
 from evoconv.data.splits import SearchSplits, SplitOptions, search_splits
 from evoconv.data.test_split import test_indices as held_out
 from evoconv.errors import ConfigError, DataError
+from tests.data.files import draw, encode, load, tree_of, write_tree
 
 
 def image_set(

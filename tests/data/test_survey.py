@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.files import draw, encode, encode_png_16, load, tree_of, write_tree
 
 from evoconv.data.decode import decode_file
 from evoconv.data.image_set import RESIZE_POLICIES
 from evoconv.data.sources import DataOptions, load_image_set
 from evoconv.errors import DataError
+from tests.data.files import draw, encode, encode_png_16, load, tree_of, write_tree
 
 
 def test_the_default_size_is_the_median_of_the_images(tmp_path: Path) -> None:

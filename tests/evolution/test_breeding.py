@@ -5,12 +5,12 @@ from math import sqrt
 
 import pytest
 from numpy.random import Generator
-from tests.simulation import SCORE, ToyGenome, ToySpace, individual, measured, values_of
 
 from evoconv.evolution.breeding import Nursery, breed, draw_random
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.selection import rank
 from evoconv.records import Individual
+from tests.simulation import SCORE, ToyGenome, ToySpace, individual, measured, values_of
 
 OPTIONS = EvolutionOptions()
 PARENTS = [

@@ -4,13 +4,13 @@ import random
 from itertools import pairwise
 
 import pytest
-from tests.simulation import SCORE, ToyRun, ToySpace, score, values_of
 
 from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import METHODS, EvolutionOptions, build_strategy
 from evoconv.records import Individual, TrialState
 from evoconv.study.replay import resume
 from evoconv.study.stop import StopRules
+from tests.simulation import SCORE, ToyRun, ToySpace, score, values_of
 
 EVERY_METHOD = pytest.mark.parametrize("method", METHODS)
 SLOTS = pytest.mark.parametrize("slots", [1, 2, 7, 64])

@@ -1,11 +1,11 @@
 """Generations: the barrier, elitism, and what failures do to them."""
 
 import numpy as np
-from tests.simulation import SCORE, ToySpace, failed, measured
 
 from evoconv.evolution.generational import Generational
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.records import Individual
+from tests.simulation import SCORE, ToySpace, failed, measured
 
 
 def strategy(population: int = 6, elitism: int = 1) -> Generational:

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from tests.golden.bless import PATH, trajectory
 
 from evoconv.evolution.catalogue import METHODS
+from tests.golden.bless import PATH, trajectory
 
 GOLDEN = json.loads(PATH.read_text(encoding="utf-8"))
 

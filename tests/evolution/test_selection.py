@@ -4,11 +4,11 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
-from tests.simulation import SCORE, individual, measured
 
 from evoconv.evolution.selection import Member, admit, rank, tournament
 from evoconv.records import Objective
 from evoconv.seeds import Purpose, stream
+from tests.simulation import SCORE, individual, measured
 
 NUM_DRAWS = 20_000
 

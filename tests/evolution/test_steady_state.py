@@ -1,10 +1,9 @@
 """Algorithm 1, step by step."""
 
-from tests.simulation import SCORE, ToySpace, failed, measured
-
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.steady_state import SteadyState
 from evoconv.records import Individual
+from tests.simulation import SCORE, ToySpace, failed, measured
 
 
 def strategy(population: int = 6, min_population: int | None = None) -> SteadyState:

@@ -6,13 +6,13 @@ from contextlib import closing
 from functools import partial
 
 import pytest
-from tests.execution import tasks
 
 from evoconv.errors import DataError, SearchFailed
 from evoconv.execution.executor import Executor, Job, Setup
 from evoconv.execution.inline import InlineExecutor
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.records import FailureKind
+from tests.execution import tasks
 
 EXECUTORS: dict[str, Callable[[Setup], Executor]] = {
     "inline": InlineExecutor,

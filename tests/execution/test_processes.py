@@ -15,13 +15,13 @@ from types import ModuleType
 
 import psutil
 import pytest
-from tests.execution import tasks
 
 from evoconv.errors import ConfigError, SearchFailed
 from evoconv.execution.executor import Executor, Job, Outcome, Progress
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.execution.worker import _WorkerControl
 from evoconv.records import Failure, FailureKind
+from tests.execution import tasks
 
 HOUSE = Path(__file__).parents[2]
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.genomes.strategies import input_shapes, topologies
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.layers import (
@@ -18,6 +17,7 @@ from evoconv.genomes.layers import (
     Residual,
 )
 from evoconv.genomes.topology import MAX_JSON_CHARACTERS, Topology
+from tests.genomes.strategies import input_shapes, topologies
 
 any_topology = input_shapes.flatmap(topologies)
 LAYER = {"layer": "convolution", "filters": 8, "kernel": [3, 3]}

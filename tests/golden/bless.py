@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.simulation import ToyRun, ToySpace
 
 from evoconv.evolution.catalogue import METHODS
 from evoconv.study.stop import StopRules
+from tests.simulation import ToyRun, ToySpace
 
 PATH = Path(__file__).with_name("trajectories.json")
 

@@ -8,8 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.genomes.strategies import input_shapes, topologies
-from tests.networks import tensorflow_windows
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,6 +26,8 @@ from evoconv.genomes.shapes import cost, layer_table
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import ACTIVATION_MODULES, FEATURE_BUILDERS, build
 from evoconv.networks.initialise import initialise
+from tests.genomes.strategies import input_shapes, topologies
+from tests.networks import tensorflow_windows
 
 cases = input_shapes.flatmap(lambda shape: st.tuples(st.just(shape), topologies(shape)))
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.simulated import SimulatedExecutor
-from tests.simulation import MemoryLog, ToyGenome, ToyRun, ToySpace, ToyTask, score
 
+from benchmarks.simulated import SimulatedExecutor
 from evoconv.errors import SearchFailed, StudyError
 from evoconv.evolution.catalogue import METHODS, EvolutionOptions
 from evoconv.execution.executor import Control, Job, JobFailed, Outcome, Progress
@@ -31,6 +30,7 @@ from evoconv.study.runner import INTERRUPTED
 from evoconv.study.stop import StopRules, Tally
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
+from tests.simulation import MemoryLog, ToyGenome, ToyRun, ToySpace, ToyTask, score
 
 
 def genome_from_json(text: str) -> ToyGenome:

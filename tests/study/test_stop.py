@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from tests.simulation import SCORE, failed, individual, measured
 
 from evoconv.records import FailureKind, Individual, Measurement
 from evoconv.study.stop import MAX_COPIES_IN_A_ROW, StopRules, Tally
+from tests.simulation import SCORE, failed, individual, measured
 
 
 def tally_of(*told: Individual) -> Tally:

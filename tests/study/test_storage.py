@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.study.text_genome import TextGenome, text_genome
 
 from evoconv.errors import StudyError
 from evoconv.records import (
@@ -27,6 +26,7 @@ from evoconv.records import (
 )
 from evoconv.study import tables
 from evoconv.study.storage import FILE_NAME, Storage
+from tests.study.text_genome import TextGenome, text_genome
 
 HOUSE = Path(__file__).parents[2]
 

@@ -111,8 +111,7 @@ def read_header(data: bytes, name: str) -> Header:
             height=height,
             width=width,
             may_be_coloured=image.mode not in ("1", "L", "LA", *_GREY_16),
-            may_be_deep=image.mode not in ("1", "L", "LA", "P")
-            and any("16" in mode or "12" in mode for mode in _raw_modes(image)),
+            may_be_deep=image.mode in _GREY_16 or _deep_mode(image) is not None,
         )
 
 
@@ -206,13 +205,13 @@ class _Opened:
 
 
 def _pixels_of(image: Image.Image, data: bytes) -> Pixels:
-    depth = _depth_of(image)
-    if image.mode in _GREY_16:
-        return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)[:, :, None]
-    if depth > 8:
-        return _deep_colour(image, data)
     if image.mode in ("I", "F"):
         raise DataError("has 32-bit or signed pixels, which aren't understood")
+    if image.mode in _GREY_16:
+        return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)[:, :, None]
+    raw_mode = _deep_mode(image)
+    if raw_mode is not None:
+        return _deep_colour(image, raw_mode, data)
     image = ImageOps.exif_transpose(image)
     if image.mode in ("1", "L", "LA"):
         return np.array(image.convert("L"))[:, :, None]
@@ -222,36 +221,35 @@ def _pixels_of(image: Image.Image, data: bytes) -> Pixels:
     return np.array(image.convert("RGB"))
 
 
-def _raw_modes(image: Image.Image) -> set[str]:
-    """Return how Pillow is going to unpack the file's samples."""
-    modes = set()
-    for tile in image.tile if isinstance(image, ImageFile.ImageFile) else ():
-        mode = tile.args[0] if isinstance(tile.args, tuple) and tile.args else tile.args
-        modes.add(mode if isinstance(mode, str) else "")
-    return modes
+def _deep_mode(image: Image.Image) -> str | None:
+    """Return how 16-bit colour is going to be unpacked; None for samples of 8 bits.
+
+    Raises:
+        DataError: samples that Pillow would misread.
+    """
+    # Elsewhere 16 means the bits of a whole pixel.
+    if image.format not in ("PNG", "TIFF") or not isinstance(image, ImageFile.ImageFile):
+        return None
+    first = {tile.args[0] if isinstance(tile.args, tuple) else tile.args for tile in image.tile}
+    modes = {str(mode) for mode in first}
+    if len(modes) == 1 and ";16" in next(iter(modes)):
+        return modes.pop()
+    bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, (1,))
+    if max(bits) > 8:
+        raise DataError(f"has {max(bits)}-bit samples stored in a way that isn't understood")
+    return None
 
 
-def _depth_of(image: Image.Image) -> int:
-    """Return 16 for colour samples of 16 bits, else 8; refuse what Pillow would misread."""
-    deep = {";16" in mode for mode in _raw_modes(image)} == {True}
-    if image.format == "TIFF" and image.mode not in (*_GREY_16, "I", "F") and not deep:
-        bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, (1,))
-        if max(bits) > 8:
-            raise DataError(f"has {max(bits)}-bit samples stored in a way that isn't understood")
-    return 16 if deep else 8
-
-
-def _deep_colour(image: Image.Image, data: bytes) -> npt.NDArray[np.uint16]:
+def _deep_colour(image: Image.Image, raw_mode: str, data: bytes) -> npt.NDArray[np.uint16]:
     """Return 16-bit colour, (H, W, 1 or 3), from two readings: upper bytes, then lower ones."""
-    mode = next(iter(_raw_modes(image)))
-    upper = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
-    if mode == "LA;16B":
+    if raw_mode == "LA;16B":
         # Grey with alpha: read as if it were RGBA, the four bytes are grey, grey, alpha, alpha.
         four = _read_again(data, "RGBA").astype(np.uint16)
         return four[:, :, :1] * 256 + four[:, :, 1:2]
-    kind, _, order = mode.partition(";")
+    kind, _, order = raw_mode.partition(";")
     if kind not in ("RGB", "RGBX", "RGBA") or order not in _OTHER_BYTE:
-        raise DataError(f"has 16-bit samples of a kind that isn't understood ({mode})")
+        raise DataError(f"has 16-bit samples of a kind that isn't understood ({raw_mode})")
+    upper = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
     lower = _read_again(data, f"{kind};{_OTHER_BYTE[order]}").astype(np.uint16)
     return (upper * 256 + lower)[:, :, :3]
 

@@ -93,7 +93,7 @@ def _share_out(
     rng: Generator,
 ) -> Indices:
     """Return how many of a class's single images each part gets: first one where it has none."""
-    counts = (placed == 0).astype(np.int64)
+    counts: Indices = (placed == 0).astype(np.int64)
     counts[np.cumsum(counts) > count] = 0
     missing = np.maximum(wanted - placed - counts, 0.0)
     if not missing.any():

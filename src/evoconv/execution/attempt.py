@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from evoconv.errors import SearchFailed, UserError
+from evoconv.errors import SearchFailed, StudyError, UserError
 from evoconv.execution.executor import Cancelled, Control, JobFailed, Setup
 from evoconv.records import Failure, FailureKind
 
@@ -45,6 +45,8 @@ def failure_of(error: BaseException) -> Failure:
         return error.failure
     if isinstance(error, Cancelled):
         return Failure(kind=FailureKind.CANCELLED, message="")
+    if isinstance(error, StudyError):
+        return Failure(kind=FailureKind.ENVIRONMENT, message=str(error))
     text = str(error).lower()
     if (
         isinstance(error, MemoryError)

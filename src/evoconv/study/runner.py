@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from evoconv.errors import SearchFailed
+from evoconv.errors import SearchFailed, StudyError
 from evoconv.evolution.strategy import Strategy
 from evoconv.execution.executor import Executor, Job, Outcome
 from evoconv.records import (
@@ -68,6 +68,7 @@ def run_search(
 
     Raises:
         SearchFailed: the first evaluations have all failed in the same way.
+        StudyError: the run folder can't be written, by the storage or by a worker.
     """
     search = _Search(storage, strategy, executor, make_job, resumed, watch, keep)
     tally = resumed.tally
@@ -111,6 +112,7 @@ class _Search:
         self._running: dict[int, tuple[Individual, int]] = {}  # by number, with its attempts
         self._losses: Counter[int] = Counter()
         self._last_failure: Failure | None = None  # of this session
+        self._blocked: Failure | None = None
 
     def submit(self, num_left: int | None) -> int:
         """Fill the free slots, asking for no more than ``num_left`` evaluations in all.
@@ -133,6 +135,8 @@ class _Search:
         """Record what became of a job and tell it; or queue it again if there was no result."""
         individual, attempts = self._running.pop(outcome.number)
         failure = outcome.failure
+        if failure is not None and failure.kind is FailureKind.ENVIRONMENT:
+            self._blocked = failure
         if failure is not None and self._runs_again(outcome.number, failure):
             self._requeue(individual, failure)
             return
@@ -165,10 +169,13 @@ class _Search:
         self._running.clear()
 
     def refuse_to_go_on_in_vain(self) -> None:
-        """Raise ``SearchFailed`` if all have failed in the same way, one of this session included.
+        """Raise ``StudyError`` if a worker can't save what it has found.
 
-        So a resumed study gets a chance: the person may have mended the cause.
+        Raise ``SearchFailed`` if all have failed in the same way, one of this session included. So
+        a resumed study gets a chance: the person may have mended the cause.
         """
+        if self._blocked is not None:
+            raise StudyError(self._blocked.message)
         if self._last_failure is not None and self._tally.is_hopeless(self._executor.num_slots):
             raise SearchFailed(
                 f"all {self._tally.num_failed} evaluations failed in the same way, the last with "
@@ -206,7 +213,7 @@ class _Search:
             # Counted here, not by attempts in the storage: a cancelled attempt was no loss.
             self._losses[number] += 1
             return self._losses[number] < _MAX_LOSSES
-        return failure.kind is FailureKind.CANCELLED
+        return failure.kind in (FailureKind.CANCELLED, FailureKind.ENVIRONMENT)
 
     def _requeue(self, individual: Individual, failure: Failure) -> None:
         self._storage.requeue(individual.number)

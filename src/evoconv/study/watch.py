@@ -24,7 +24,7 @@ class Watch(Protocol):
         num_slots: int,
         facts: Sequence[str],
     ) -> None:
-        """Workers are starting; ``facts`` are sentences about the data, ``time_s`` is what is left."""
+        """Workers are starting; ``facts`` are about the data, ``time_s`` is what is left."""
 
     def asked(self, individuals: Sequence[Individual]) -> None:
         """Individuals were born and recorded."""

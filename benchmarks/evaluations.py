@@ -1,0 +1,85 @@
+"""Real evaluations for measurements: MNIST as a study's workers have it, and jobs on it."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from benchmarks.cells import Cells
+from evoconv.artifacts import WeightFiles
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.batches import Standardisation
+from evoconv.data.image_set import ImageSet
+from evoconv.data.sources import DataOptions, load_image_set
+from evoconv.data.splits import SplitOptions, search_splits
+from evoconv.execution.executor import Executor, Job, Outcome
+from evoconv.genomes.shapes import cost
+from evoconv.genomes.topology import Topology
+from evoconv.problems.architecture import EvaluateArchitecture
+from evoconv.problems.workplace import OpenWorkplace
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision, measure_precision
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """An image set, and what opens it in a worker."""
+
+    image_set: ImageSet
+    setup: OpenWorkplace
+
+
+@cache
+def mnist() -> Images:
+    """Return MNIST, split as a study with seed 0 splits it."""
+    image_set = load_image_set("mnist", DataOptions(), notify=print)
+    splits = search_splits(image_set, SplitOptions(), 0)
+    standardisation = Standardisation.of(image_set.images, splits.training)
+    setup = OpenWorkplace(folder=image_set.folder, splits=splits, standardisation=standardisation)
+    return Images(image_set=image_set, setup=setup)
+
+
+def stored_precision(cells: Cells) -> Precision:
+    """Return the precision that a study would choose here; measured once per benchmark."""
+    torch.set_num_threads(1)
+    note = cells.measure("precision", _choose_precision)
+    return Precision(bfloat16=note["bfloat16"], channels_last=note["channels_last"])
+
+
+def _choose_precision() -> dict[str, object]:
+    choice, speeds = measure_precision(CPU, 1, seconds=3.0)
+    return {**choice.to_dict(), "images_per_second": speeds}
+
+
+def evaluation(
+    number: int, topology: Topology, recipe: Recipe, precision: Precision, weights: Path
+) -> Job:
+    """Return the job that evaluates the topology on MNIST; the same whatever its number."""
+    image_set = mnist().image_set
+    task = EvaluateArchitecture(
+        number=number,
+        topology=topology,
+        cost=cost(topology, image_set.input_shape, len(image_set.classes)),
+        seed=0,
+        recipe=recipe,
+        augmentation=Augmentation(),
+        precision=precision,
+        weights=WeightFiles(weights),
+    )
+    return Job(number=number, task=task)
+
+
+def run_jobs(executor: Executor, jobs: list[Job]) -> list[Outcome]:
+    """Return the outcomes of jobs that begin together; ``RuntimeError`` if one fails."""
+    for job in jobs:
+        executor.submit(job)
+    outcomes: list[Outcome] = []
+    while len(outcomes) < len(jobs):
+        outcomes += executor.wait()
+    for one in outcomes:
+        if one.failure is not None:
+            raise RuntimeError(f"job {one.number}: {one.failure}")
+    return outcomes

@@ -1,0 +1,130 @@
+"""Tables 1 and 4 of Vidnerová & Neruda 2018: their four networks, trained as there and tested.
+
+RMSprop with Keras' defaults, batch 128, 20 epochs, the whole training set; mean, standard deviation,
+minimum and maximum of the test accuracy over repeated trainings. These are reproductions: nothing is
+chosen by these figures.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.cells import Cells, print_table
+from evoconv.config import RECIPES
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.batches import Batches, ImageTensor, Standardisation
+from evoconv.data.image_set import Declared
+from evoconv.data.sources import DataOptions, load_image_set
+from evoconv.genomes.reference import REFERENCES
+from evoconv.genomes.shapes import cost
+from evoconv.problems.architecture import new_network
+from evoconv.seeds import Purpose, seed_for
+from evoconv.training.loop import predict_logits, train
+from evoconv.training.metrics import measure
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision, measure_precision
+
+REPEATS = int(os.environ.get("EVOCONV_REPEATS", "3"))
+PUBLISHED = {
+    ("mnist", "async-mnist-baseline"): "98.97 ± 0.07 (98.84–99.13)",
+    ("mnist", "async-mnist-evolved"): "99.25 ± 0.09 (99.10–99.37)",
+    ("fashion-mnist", "async-fashion-baseline"): "91.64 ± 0.37 (90.77–91.97)",
+    ("fashion-mnist", "async-fashion-evolved"): "92.32 ± 0.52 (91.07–92.86)",
+}
+
+
+class _Patient:
+    """A control for a task that nobody cancels."""
+
+    def checkpoint(self) -> None:
+        """Go on."""
+
+    def report(self, progress: float, message: str = "") -> None:
+        """Say nothing."""
+
+
+def run(only: Sequence[str] = ()) -> None:
+    """Measure the missing cells; ``only`` some data sets, to share the work between processes."""
+    torch.set_num_threads(1)
+    cells = Cells("paper_tables")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = cells.measure("precision", lambda: _precision(device))
+    precision = Precision(bfloat16=chosen["bfloat16"], channels_last=chosen["channels_last"])
+    for repeat in range(REPEATS):
+        for data, network in PUBLISHED:
+            if only and data not in only:
+                continue
+            cells.measure(
+                f"{data} {network} {repeat}",
+                lambda d=data, n=network, r=repeat: _train(d, n, r, device, precision),  # type: ignore[misc]
+            )
+
+
+def tables() -> None:
+    """Print the table of the stored cells."""
+    cells = Cells("paper_tables")
+    rows = []
+    for (data, network), published in PUBLISHED.items():
+        repeats = cells.repeats(f"{data} {network}")
+        if not repeats:
+            continue
+        got = [100 * one["test_accuracy"] for one in repeats]
+        deviation = f" ± {stdev(got):.2f}" if len(got) > 1 else ""
+        reached = f"{mean(got):.2f}{deviation} ({min(got):.2f}–{max(got):.2f})"
+        parameters = f"{repeats[0]['parameters']:,}"
+        rows.append((data, network, parameters, reached, len(got), published))
+    chosen = cells.get("precision") or {}
+    precision = "bfloat16" if chosen.get("bfloat16") else "float32"
+    print_table(
+        f"Tables 1 and 4 of the paper: test accuracy in percent ({precision})",
+        ("data", "network", "parameters", "evoconv", "n", "published"),
+        rows,
+    )
+
+
+def _precision(device: torch.device) -> dict[str, Any]:
+    choice, speeds = measure_precision(device, 1, seconds=3.0)
+    return {**choice.to_dict(), "images_per_second": speeds}
+
+
+def _train(
+    data: str, name: str, repeat: int, device: torch.device, precision: Precision
+) -> dict[str, Any]:
+    known = {one.name for one in fields(Recipe)}
+    recipe = Recipe(**{key: one for key, one in RECIPES["paper"].items() if key in known})
+    images = load_image_set(data, DataOptions(), notify=print)
+    training = np.flatnonzero(images.declared == Declared.TRAIN)
+    test = np.flatnonzero(images.declared == Declared.TEST)
+    topology = REFERENCES[name].topology
+    seed = seed_for(2018, Purpose.FINAL, repeat)
+    network = new_network(topology, images.input_shape, len(images.classes), recipe, seed)
+    source = ImageTensor(
+        images.images, images.labels, Standardisation.of(images.images, training), device
+    )
+    batches = Batches(
+        source=source,
+        rows=torch.from_numpy(training),
+        batch_size=recipe.batch_size,
+        augmentation=Augmentation(shift=0.0),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    reports = train(
+        network, batches, recipe, precision, _Patient(), epochs=recipe.final_epochs or 20
+    )
+    logits = predict_logits(network, source, torch.from_numpy(test), Precision())
+    return {
+        "test_accuracy": measure(logits.numpy(), images.labels[test])["accuracy"],
+        "parameters": cost(topology, images.input_shape, len(images.classes)).parameters,
+        "seconds": round(reports[-1].seconds, 1),
+        "epochs": len(reports),
+    }
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

@@ -1,0 +1,145 @@
+"""``async`` beside ``sync`` with real trainings of very unequal length.
+
+Each search has two workers and the same wall time; networks of up to 12 million multiply-accumulates
+are trained on few images, so that evaluations last from a fraction of a second to ten. Aims: workers
+of ``async`` busy at least 95 % of the time between their first job and the end of the search; 1.3
+times the evaluations of ``sync``. Also the median size of the last 50 individuals born, finished or
+not: Vidnerová & Neruda 2018 suspect that ``async`` prefers small networks.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import evoconv
+from benchmarks.cells import Cells, print_table, setting
+from evoconv.execution.executor import Progress
+from evoconv.genomes.shapes import cost
+from evoconv.genomes.topology import Topology
+from evoconv.records import Individual, Trial
+from evoconv.study.stop import Tally
+from evoconv.study.watch import Unwatched
+
+PAIRS = int(setting("EVOCONV_UNEQUAL_PAIRS", "2"))
+SEARCH_S = float(setting("EVOCONV_SEARCH_S", "120"))
+
+_DATA = "fashion-mnist"
+_WORKERS = 2
+_FINAL_SHARE = 0.05
+# Starting workers and measuring precision; and what a study keeps for saving and checking.
+_AROUND_S = 11.0
+
+
+def run() -> None:
+    """Measure the missing cells."""
+    cells = Cells("unequal")
+    for pair in range(PAIRS):
+        for method in ("async", "sync") if pair % 2 == 0 else ("sync", "async"):
+            cells.measure(f"{method} {pair}", partial(_search, method, pair))
+
+
+def tables() -> None:
+    """Print the table of the stored cells."""
+    cells = Cells("unequal")
+    pairs = list(zip(cells.repeats("async"), cells.repeats("sync"), strict=False))
+    rows = []
+    for number, (one, other) in enumerate(pairs):
+        rows.append(
+            (
+                number,
+                *(f"{it['evaluations']} in {it['seconds']:.0f} s" for it in (one, other)),
+                f"{one['per_minute'] / other['per_minute']:.2f}",
+                *(f"{100 * it['busy']:.1f} %" for it in (one, other)),
+                *(f"{it['median_parameters']:,.0f}" for it in (one, other)),
+                *(f"{it['shortest_s']:.1f}–{it['longest_s']:.1f} s" for it in (one, other)),
+            )
+        )
+    if not pairs:
+        return
+    ratio = fmean(one["per_minute"] / other["per_minute"] for one, other in pairs)
+    print_table(
+        f"Real evaluations of unequal length, {_WORKERS} workers: async, sync;"
+        f" mean ratio of evaluations {ratio:.2f}, n = {len(pairs)}",
+        (
+            "seed",
+            *("evaluations async", "sync", "ratio", "busy async", "sync"),
+            *("median parameters async", "sync", "lengths async", "sync"),
+        ),
+        rows,
+    )
+
+
+class _Stopwatch(Unwatched):
+    """Knows when the search ended, and since when the jobs under way at its end ran."""
+
+    def __init__(self) -> None:
+        self.end = 0.0
+        self.since: dict[int, float] = {}
+
+    def started(self, individual: Individual, attempt: int) -> None:  # noqa: ARG002 - protocol
+        """Note when."""
+        self.since[individual.number] = time.time()
+
+    def finished(self, trial: Trial) -> None:
+        """Forget a job that is over. One that is cancelled stays."""
+        self.since.pop(trial.number, None)
+
+    def progress(self, running: Sequence[Progress], tally: Tally) -> None:  # noqa: ARG002 - protocol
+        """Note that the search goes on."""
+        self.end = time.time()
+
+
+def _search(method: str, seed: int) -> dict[str, Any]:
+    watch = _Stopwatch()
+    with tempfile.TemporaryDirectory() as folder:
+        result = evoconv.evolve(
+            _DATA,
+            out=Path(folder) / "run",
+            method=method,
+            seed=seed,
+            watch=watch,
+            time=(SEARCH_S + _AROUND_S) / (1 - _FINAL_SHARE),
+            max_macs=12_000_000,
+            image_passes=6_000,
+            train_images=6_000,
+            max_validation=2_000,
+            population=10,
+            workers=_WORKERS,
+            # Only the search counts: no training after it.
+            final="evolved",
+            final_share=_FINAL_SHARE,
+            baseline=False,
+        )
+        return _figures(result.trials, watch)
+
+
+def _figures(trials: Sequence[Trial], watch: _Stopwatch) -> dict[str, Any]:
+    """Return what the search did between its first start and its end."""
+    finished = [one for one in trials if one.worker is not None and one.started_at is not None]
+    start = min(one.started_at or 0.0 for one in finished)
+    seconds = watch.end - start
+    busy_s = sum(
+        min(one.finished_at or 0.0, watch.end) - (one.started_at or 0.0) for one in finished
+    )
+    busy_s += sum(max(0.0, watch.end - since) for since in watch.since.values())
+    in_time = [one for one in finished if (one.finished_at or 0.0) <= watch.end]
+    return {
+        "evaluations": len(in_time),
+        "seconds": seconds,
+        "per_minute": 60 * len(in_time) / seconds,
+        "busy": busy_s / (_WORKERS * seconds),
+        "median_parameters": median(_parameters(one) for one in trials[-50:]),
+        "shortest_s": min(one.seconds for one in in_time),
+        "longest_s": max(one.seconds for one in in_time),
+        "median_s": median(one.seconds for one in in_time),
+    }
+
+
+def _parameters(trial: Trial) -> int:
+    topology = trial.individual.genome
+    assert isinstance(topology, Topology)
+    return cost(topology, (1, 28, 28), 10).parameters

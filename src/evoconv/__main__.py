@@ -1,0 +1,7 @@
+"""``python -m evoconv``."""
+
+import sys
+
+from evoconv.cli import main
+
+sys.exit(main())

@@ -1,0 +1,177 @@
+"""evoconv for Python: the same studies as on the command line.
+
+>>> import evoconv
+>>> result = evoconv.evolve("images/", time="10m", max_parameters=50_000)  # doctest: +SKIP
+>>> result.best.model  # a torch.nn.Module  # doctest: +SKIP
+
+Options have the names of the command line's, with underscores. Text is read as it is there
+(``"10m"``, ``"50k"``, ``"99.3"``); numbers are fractions, seconds and bytes.
+"""
+
+import json
+import time as clock
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evoconv.config import configure
+from evoconv.errors import StudyError
+from evoconv.option_text import field_of
+from evoconv.records import Trial
+from evoconv.study.watch import Unwatched, Watch
+from evoconv.units import parse_count, parse_duration
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from evoconv.export.classifier import Classifier, Evaluation
+    from evoconv.genomes.topology import Topology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The network that a study chose."""
+
+    trial: Trial
+    classifier: "Classifier"
+
+    @property
+    def model(self) -> "nn.Module":
+        """The trained network, taking standardised images (B, C, H, W), giving logits (B, K)."""
+        return self.classifier.model
+
+    @property
+    def genome(self) -> "Topology":
+        """Its topology."""
+        return self.classifier.topology
+
+
+@dataclass(frozen=True)
+class Result:
+    """A study on disk, finished or not.
+
+    Attributes:
+        run: its run folder.
+    """
+
+    run: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of ``result.json``; fractions are in [0, 1]."""
+        try:
+            content: dict[str, Any] = json.loads((self.run / "result.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{self.run} has no readable result.json: {error}") from error
+        return content
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """All individuals by number, with their measurements or failures."""
+        from evoconv.genomes.topology import Topology
+        from evoconv.study.storage import Storage
+
+        storage = Storage.open(self.run, Topology.from_json)
+        try:
+            return storage.trials()
+        finally:
+            storage.close()
+
+    @cached_property
+    def best(self) -> Best:
+        """The network saved in ``best/``; ``StudyError`` if there is none yet."""
+        number = self.summary.get("trial")
+        if not isinstance(number, int) or not 0 <= number < len(self.trials):
+            raise StudyError(f"{self.run} has no best network yet")
+        return Best(trial=self.trials[number], classifier=load(self.run))
+
+
+def evolve(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    method: str = "async",
+    recipe: str = "fast",
+    seed: int | None = None,
+    watch: Watch | None = None,
+    **options: Any,
+) -> Result:
+    """Evolve a classifier for labelled images; return the finished study.
+
+    Args:
+        source: a folder or archive of class folders, IDX files, an ``.npz``, or a known name.
+        out: the run folder; None for a dated one under ``runs/``.
+        method: a name from ``evoconv methods``.
+        recipe: ``fast`` or ``paper``.
+        seed: fixes the random streams.
+        watch: is told what happens; None for silence.
+        options: any option of the command line, such as ``time``, ``max_parameters``, ``metric``.
+
+    Raises:
+        UserError: data or options that can't be used; the message is one sentence.
+        SearchFailed: every candidate failed in the same way.
+    """
+    from evoconv.session import start_study
+
+    started_at = clock.time()
+    changes = {field_of(name): value for name, value in options.items()}
+    config = configure(str(source), changes, method=method, recipe=recipe, seed=seed)
+    where = None if out is None else Path(out)
+    return Result(start_study(config, where, watch or Unwatched(), started_at))
+
+
+def resume(
+    run: str | Path,
+    *,
+    time: str | float | None = None,
+    evaluations: str | int | None = None,
+    watch: Watch | None = None,
+) -> Result:
+    """Go on with a study where it stopped; return it finished.
+
+    Args:
+        run: its run folder.
+        time: time for this call; None for what is left of the study's own.
+        evaluations: a new limit for the whole study.
+        watch: is told what happens; None for silence.
+
+    Raises:
+        UserError: no such study, one in use, or images that have changed since.
+    """
+    from evoconv.session import resume_study
+
+    started_at = clock.time()
+    resume_study(
+        Path(run),
+        watch or Unwatched(),
+        time_s=None if time is None else parse_duration(time),
+        evaluations=None if evaluations is None else parse_count(evaluations),
+        started_at=started_at,
+    )
+    return Result(Path(run))
+
+
+def load(folder: str | Path) -> "Classifier":
+    """Return the saved network of a run folder, or of its ``best/``.
+
+    Raises:
+        StudyError: there is none, or it is damaged.
+    """
+    from evoconv.export.classifier import Classifier
+
+    path = Path(folder)
+    return Classifier(path / "best" if (path / "best").is_dir() else path)
+
+
+def evaluate(run: str | Path, source: str | Path) -> "Evaluation":
+    """Return measures of a saved network on other labelled images.
+
+    Raises:
+        UserError: no network, images that can't be read, or classes it doesn't know.
+    """
+    from evoconv.data.sources import load_labelled
+
+    classifier = load(run)
+    labelled = load_labelled(str(source), classifier.preprocessing, classifier.classes)
+    return classifier.evaluate(labelled)

@@ -1,0 +1,161 @@
+"""What each command does; see ``COMMANDS``. Heavy modules are imported by those that need them."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from evoconv.cli.option_flags import option_values
+from evoconv.config import config_from_dict, configure
+from evoconv.errors import ConfigError, StudyError
+from evoconv.evolution.catalogue import METHODS
+from evoconv.genomes.topology import Topology
+from evoconv.units import parse_count, parse_duration
+
+if TYPE_CHECKING:
+    from evoconv.report.standing import Standing
+    from evoconv.study.storage import Storage
+
+T = TypeVar("T")
+Command = Callable[[argparse.Namespace, float], int]
+
+
+def evolve(parsed: argparse.Namespace, started_at: float) -> int:
+    """Run a new study to its end."""
+    config = configure(
+        parsed.source,
+        option_values(parsed),
+        method=parsed.method,
+        recipe=parsed.recipe,
+        seed=parsed.seed,
+    )
+    from evoconv.cli.watching import run_watched
+    from evoconv.session import start_study
+
+    out = None if parsed.out is None else Path(parsed.out)
+    return run_watched(
+        lambda watch: start_study(config, out, watch, started_at),
+        metric=config.training.metric,
+        quiet=parsed.quiet,
+        json=parsed.json,
+    )
+
+
+def resume(parsed: argparse.Namespace, started_at: float) -> int:
+    """Go on with a study."""
+    run = Path(parsed.run)
+    time_s = _read("--time", parse_duration, parsed.time)
+    evaluations = _read("--evaluations", parse_count, parsed.evaluations)
+    with _stored(run) as storage:
+        metric = config_from_dict(storage.config).training.metric
+    from evoconv.cli.watching import run_watched
+    from evoconv.session import resume_study
+
+    return run_watched(
+        lambda watch: resume_study(
+            run, watch, time_s=time_s, evaluations=evaluations, started_at=started_at
+        ),
+        metric=metric,
+        quiet=parsed.quiet,
+        json=parsed.json,
+    )
+
+
+def show(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
+    """Print a study and save its plot."""
+    standing = _standing(Path(parsed.run))
+    from evoconv.cli.watching import open_console
+    from evoconv.report.show import print_study, result_json
+
+    if parsed.json:
+        sys.stdout.write(result_json(standing) + "\n")
+        return 0
+    from evoconv.report.plots import save_plot
+
+    try:
+        save_plot(standing)
+    except StudyError as error:
+        # A study that may only be read can be shown all the same.
+        sys.stderr.write(f"evoconv: {error}\n")
+    print_study(open_console(), standing, num_trials=parsed.trials)
+    return 0
+
+
+def predict(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
+    """Label images."""
+    from evoconv.cli.predictions import write_csv, write_json, write_lines
+    from evoconv.data.class_folders import iter_image_files
+
+    paths = list(iter_image_files(parsed.paths))
+    from evoconv.api import load
+
+    classifier = load(parsed.run)
+    predictions = classifier.predict(paths, top=parsed.top)
+    if parsed.csv:
+        write_csv(sys.stdout, predictions)
+    elif parsed.json:
+        write_json(sys.stdout, predictions)
+    else:
+        write_lines(sys.stdout, predictions, paths)
+    return 0
+
+
+def evaluate(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
+    """Test a saved network on labelled images."""
+    from evoconv import api
+    from evoconv.cli.watching import open_console
+    from evoconv.report.confusion import class_report, evaluation_json, evaluation_line
+
+    found = api.evaluate(parsed.run, parsed.source)
+    if parsed.json:
+        sys.stdout.write(evaluation_json(found.classes, found.confusion, found.measures) + "\n")
+        return 0
+    sys.stdout.write(evaluation_line(found.num_images, found.measures) + "\n\n")
+    console = open_console()
+    console.print(class_report(found.classes, found.confusion, console.width))
+    return 0
+
+
+def methods(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
+    """List the methods."""
+    width = max(len(name) for name in METHODS)
+    for name, method in METHODS.items():
+        source = f"\n{'':{width}}  {method.source}" if method.source else ""
+        sys.stdout.write(f"{name:{width}}  {method.summary}{source}\n")
+    return 0
+
+
+COMMANDS: Mapping[str, Command] = {
+    "evolve": evolve,
+    "resume": resume,
+    "show": show,
+    "predict": predict,
+    "evaluate": evaluate,
+    "methods": methods,
+}
+
+
+@contextmanager
+def _stored(run: Path) -> "Iterator[Storage]":
+    from evoconv.study.storage import Storage
+
+    if not run.is_dir():
+        raise StudyError(f"there is no run folder {run}")
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        yield storage
+
+
+def _standing(run: Path) -> "Standing":
+    from evoconv.report.standing import read_standing
+
+    with _stored(run) as storage:
+        return read_standing(run, storage)
+
+
+def _read(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
+    try:
+        return None if text is None else parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{flag}: {error}") from None

@@ -1,0 +1,190 @@
+"""What can be typed: commands and their arguments."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
+
+from evoconv.cli.option_flags import add_option_flags
+from evoconv.config import RECIPES
+from evoconv.errors import ConfigError
+from evoconv.evolution.catalogue import METHODS
+
+_EXAMPLES = """\
+examples:
+  evoconv evolve digits --time 1m
+  evoconv evolve images/ --time 10m --max-parameters 50k
+  evoconv show runs/digits-async-20260101-120000
+  evoconv predict runs/digits-async-20260101-120000 photo.png folder/
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; refuses abbreviations rather than guess."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        options |= {
+            "allow_abbrev": False,
+            "formatter_class": argparse.RawDescriptionHelpFormatter,
+        }
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``ConfigError``."""
+        raise ConfigError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+    def known_flags(self) -> list[str]:
+        """Return all flags, the hidden ones too."""
+        return list(self._option_string_actions)
+
+
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of a command line; the words decide how much its help shows."""
+    parser = _RootParser(
+        prog="evoconv",
+        description="Evolves convolutional image classifiers that fit a budget.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("--version", action="version", version=f"evoconv {_version()}")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser, title="commands"
+    )
+    _add_evolve(commands, show_all="--help-all" in words)
+    _add_resume(commands)
+    _add_show(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    commands.add_parser("methods", help="list the methods of search")
+    parser.by_command = dict(commands.choices)
+    return parser
+
+
+class _RootParser(_Parser):
+    """The parser of the whole line: it knows the commands, so it can guess at a misspelt flag."""
+
+    by_command: dict[str, _Parser]
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Return what was typed; ``ConfigError`` in one sentence where it makes no sense."""
+        words = list(sys.argv[1:] if args is None else args)
+        parsed, unknown = self.parse_known_args(words, namespace)
+        if unknown:
+            known = self.by_command[parsed.command].known_flags()
+            close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"{parsed.command} doesn't know {unknown[0]}{hint}")
+        return parsed
+
+
+Commands = argparse._SubParsersAction  # the type has no public name
+
+
+def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
+    parser = commands.add_parser(
+        "evolve",
+        help="evolve a network for a set of images",
+        usage="evoconv evolve SOURCE [--time 10m] [--max-parameters 50k] [OPTION...]",
+        description=(
+            "Evolves a network for labelled images, trains it, tests it once and saves it.\n"
+            "Times are written 90s, 10m or 1h30m; counts 500 or 50k; sizes 2MB or 512KiB."
+        ),
+        epilog="" if show_all else "Every number of the recipes is an option: see --help-all.",
+    )
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a folder or archive (.zip, .tar, .tar.gz) of class folders, a folder of IDX files,"
+        " an .npz file, or digits, mnist, fashion-mnist, cifar10",
+    )
+    parser.add_argument("--help-all", action="help", help="show every option and exit")
+    parser.add_argument("--out", metavar="FOLDER", help="run folder [a dated one under runs/]")
+    parser.add_argument(
+        "--method",
+        default="async",
+        choices=METHODS,
+        metavar="NAME",
+        help=f"how to search: {', '.join(METHODS)} [async]; see evoconv methods",
+    )
+    parser.add_argument(
+        "--recipe",
+        default="fast",
+        choices=RECIPES,
+        metavar="NAME",
+        help=f"defaults of all options: {', '.join(RECIPES)} [fast]",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="fixes the random streams [drawn, and stored]"
+    )
+    _add_output(parser)
+    add_option_flags(parser, show_all=show_all)
+
+
+def _add_resume(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser("resume", help="go on with a study where it stopped")
+    _add_run(parser)
+    parser.add_argument(
+        "--time", metavar="TIME", help="time for this command [what is left of the study's own]"
+    )
+    parser.add_argument(
+        "--evaluations", metavar="N", help="a new number of evaluations for the whole study"
+    )
+    _add_output(parser)
+
+
+def _add_show(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "show", help="print a study from its folder, finished or not, and draw its plot"
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "--trials", type=_whole, default=5, metavar="N", help="how many of the best trials [5]"
+    )
+    parser.add_argument("--json", action="store_true", help="print result.json, nothing else")
+
+
+def _add_predict(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser("predict", help="label images with a saved network")
+    _add_run(parser)
+    parser.add_argument("paths", metavar="IMAGE", nargs="+", help="an image, or a folder of images")
+    parser.add_argument(
+        "--top", type=_whole, default=2, metavar="N", help="how many classes per image [2]"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV; probabilities in [0, 1]")
+    form.add_argument("--json", action="store_true", help="print JSON; probabilities in [0, 1]")
+
+
+def _add_evaluate(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser("evaluate", help="test a saved network on other labelled images")
+    _add_run(parser)
+    parser.add_argument("source", metavar="SOURCE", help="labelled images, as for evolve")
+    parser.add_argument("--json", action="store_true", help="print JSON, nothing else")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument(
+        "--json", action="store_true", help="print result.json, and progress on standard error"
+    )
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return number
+
+
+def _version() -> str:
+    try:
+        return version("evoconv")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,196 @@
+"""From options to a study's configuration.
+
+A study is configured by a source of images, a method, a recipe, a seed, and the option groups
+that the parts of the house own. A recipe is a set of defaults across the groups; what a person
+names wins over it. The whole configuration is stored with the study, so a resume needs no
+options.
+"""
+
+import difflib
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.sources import DataOptions
+from evoconv.data.splits import SplitOptions
+from evoconv.errors import ConfigError, StudyError
+from evoconv.evolution.options import EvolutionOptions
+from evoconv.execution.options import WorkerOptions
+from evoconv.export.options import FinalOptions
+from evoconv.genomes.constraints import Limits
+from evoconv.genomes.search_space import SpaceOptions
+from evoconv.option_text import flag_of, parse_option
+from evoconv.options import Options
+from evoconv.records import Budget
+from evoconv.training.options import Recipe
+
+DEFAULT_TIME_S = 600.0
+
+GROUPS: Mapping[str, type[Options]] = {
+    "budget": Budget,
+    "limits": Limits,
+    "data": DataOptions,
+    "split": SplitOptions,
+    "training": Recipe,
+    "augmentation": Augmentation,
+    "evolution": EvolutionOptions,
+    "space": SpaceOptions,
+    "final": FinalOptions,
+    "workers": WorkerOptions,
+}
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # As good a network as a short time allows: the defaults of ``Recipe``, with normalisation.
+    "fast": {"normalisation": "batch"},
+    # Vidnerová & Neruda 2018, and the defaults of Keras 2 where the paper names none.
+    "paper": {
+        "normalisation": "none",
+        "folds": 5,
+        "metric": "cross-entropy",
+        "optimizer": "rmsprop",
+        "learning_rate": 0.001,
+        "momentum": 0.0,
+        "rho": 0.9,
+        "epsilon": 1e-7,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warm_up": 0.0,
+        "batch_size": 128,
+        "label_smoothing": 0.0,
+        "initialisation": "glorot-uniform",
+        "epochs": 10,
+        "train_images": None,
+        "final_epochs": 20,
+        "shift": 0.0,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Everything that determines a study, apart from the images themselves."""
+
+    source: str
+    method: str
+    recipe: str
+    seed: int
+    budget: Budget
+    limits: Limits
+    data: DataOptions
+    split: SplitOptions
+    training: Recipe
+    augmentation: Augmentation
+    evolution: EvolutionOptions
+    space: SpaceOptions
+    final: FinalOptions
+    workers: WorkerOptions
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def configure(
+    source: str,
+    changes: Mapping[str, Any],
+    *,
+    method: str = "async",
+    recipe: str = "fast",
+    seed: int | None = None,
+) -> StudyConfig:
+    """Return the configuration of a new study.
+
+    Args:
+        source: a path to images, or the name of a known set.
+        changes: options by field name, as text or as Python values; see ``parse_option``.
+        method: a name in the catalogue of strategies.
+        recipe: a name in ``RECIPES``.
+        seed: fixes the study's random streams; None draws one, which is stored.
+
+    Raises:
+        ConfigError: an unknown name, or a value that can't be read or is out of range.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe}")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise ConfigError(f"--seed must be in [0, 2^63), got {seed}")
+    values = {name: value for name, value in changes.items() if value is not None}
+    if "evaluations" not in values:
+        values.setdefault("time_s", DEFAULT_TIME_S)
+    wanted = {**RECIPES[recipe], **values}
+    if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
+        wanted["group_by"] = _from_anywhere(group_by)
+    groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
+    if wanted:
+        raise ConfigError(_unknown(next(iter(wanted))))
+    return StudyConfig(
+        source=_from_anywhere(source),
+        method=method,
+        recipe=recipe,
+        seed=secrets.randbits(32) if seed is None else seed,
+        **groups,
+    )
+
+
+def config_from_dict(content: Any) -> StudyConfig:
+    """Return what ``to_dict`` gave, after JSON.
+
+    Raises:
+        StudyError: it is something else, or was stored by another version.
+    """
+    try:
+        groups: dict[str, Any] = {
+            title: group(
+                **{
+                    name: tuple(value) if isinstance(value, list) else value
+                    for name, value in content[title].items()
+                }
+            )
+            for title, group in GROUPS.items()
+        }
+        return StudyConfig(
+            source=str(content["source"]),
+            method=str(content["method"]),
+            recipe=str(content["recipe"]),
+            seed=int(content["seed"]),
+            **groups,
+        )
+    except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"the study's configuration is damaged or of another version: {error}"
+        ) from (error)
+
+
+def _from_anywhere(path_or_name: str) -> str:
+    """Return a path that still holds when the study is resumed from another folder."""
+    path = Path(path_or_name).expanduser()
+    return str(path.resolve()) if path.exists() else path_or_name
+
+
+def _take(group: type[Options], wanted: dict[str, Any]) -> Any:
+    """Return the group with the values meant for it, which are taken out of ``wanted``."""
+    values = {
+        one.name: parse_option(group, one, wanted.pop(one.name))
+        for one in fields(group)
+        if one.name in wanted
+    }
+    try:
+        return group(**values)
+    except ConfigError as error:
+        raise ConfigError(_as_flags(str(error), group)) from None
+
+
+def _as_flags(sentence: str, group: type[Options]) -> str:
+    """Return the sentence with a leading field name written as its flag."""
+    word, _, rest = sentence.partition(" ")
+    return f"{flag_of(word)} {rest}" if word in {one.name for one in fields(group)} else sentence
+
+
+def _unknown(name: str) -> str:
+    known = sorted(one.name for group in GROUPS.values() for one in fields(group))
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+    return f"unknown option {name}{hint}"

@@ -1,0 +1,108 @@
+"""Load a saved network in a fresh process and see whether it reproduces its own figure.
+
+``check_saved`` starts ``python -m evoconv.export.check``, which shares nothing with the process
+that trained the network but the files it wrote.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from evoconv.data.image_set import open_image_set
+from evoconv.data.splits import SplitOptions
+from evoconv.errors import EvoconvError
+from evoconv.export.classifier import Classifier
+from evoconv.export.final import test_logits
+
+_LATENCY_RUNS = 50
+# Sums of thousands of products in another order differ by about this much in float32.
+_TOLERANCE = 1e-3
+
+
+def check_saved(run: Path, cache: Path, split: SplitOptions, seed: int) -> dict[str, Any]:
+    """Return what the fresh process found: images compared, and the latency of one image.
+
+    Raises:
+        EvoconvError: the saved network doesn't give the predictions that were measured.
+    """
+    question = {"run": str(run), "cache": str(cache), "split": asdict(split), "seed": seed}
+    done = subprocess.run(
+        [sys.executable, "-m", "evoconv.export.check"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise EvoconvError(f"the saved network could not be checked: {lines[-1]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    if not answer["agrees"]:
+        raise EvoconvError(
+            f"the saved network doesn't reproduce its figure: {answer['num_different']} of"
+            f" {answer['num_images']} test images get another label in a fresh process"
+        )
+    return answer
+
+
+def _check(question: dict[str, Any]) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    run = Path(question["run"])
+    classifier = Classifier(run / "best")
+    split = SplitOptions(**question["split"])
+    logits, _ = test_logits(
+        classifier.model,
+        open_image_set(Path(question["cache"])),
+        classifier.standardisation,
+        split,
+        question["seed"],
+    )
+    with np.load(run / "test" / "repeat-0.npz", allow_pickle=False) as stored:
+        before = stored["logits"]
+    if before.shape != logits.shape:
+        raise EvoconvError("the test images are not those that were measured")
+    top_two = np.sort(before, axis=1)[:, -2:]
+    is_tie = top_two[:, 1] - top_two[:, 0] < _TOLERANCE
+    different = (before.argmax(axis=1) != logits.argmax(axis=1)) & ~is_tie
+    return {
+        "agrees": not different.any(),
+        "num_different": int(different.sum()),
+        "num_images": len(logits),
+        "largest_difference": float(np.abs(before - logits).max()),
+        "latency_s": _latency(classifier.model, _one_image(classifier)),
+        "latency_n": _LATENCY_RUNS,
+    }
+
+
+def _one_image(classifier: Classifier) -> torch.Tensor:
+    shape = classifier.preprocessing
+    return torch.zeros(1, shape.channels, shape.height, shape.width)
+
+
+@torch.inference_mode()
+def _latency(network: nn.Module, image: torch.Tensor) -> float:
+    """Return the median time of one image on one thread, in seconds."""
+    times = []
+    for _ in range(_LATENCY_RUNS + 5):
+        started = time.perf_counter()
+        network(image)
+        times.append(time.perf_counter() - started)
+    # The first few allocate memory and choose kernels.
+    return median(times[5:])
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(json.dumps(_check(json.load(sys.stdin))))
+    except EvoconvError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)

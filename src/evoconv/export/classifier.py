@@ -1,0 +1,124 @@
+"""A saved network in use: image files in, labels and probabilities out.
+
+Shapes: B batch, C channels, H height, W width, K classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from evoconv.data.batches import ImageTensor, Standardisation
+from evoconv.data.decode import decode_file
+from evoconv.data.image_set import ImageSet, Pixels, Preprocessing
+from evoconv.errors import ConfigError
+from evoconv.export.model_file import ModelDescription, load_model
+from evoconv.genomes.topology import Topology
+from evoconv.training.loop import predict_logits
+from evoconv.training.metrics import confusion_matrix, measure
+from evoconv.training.precision import Precision
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a network says of one image: classes with probabilities, the likeliest first."""
+
+    path: Path
+    ranking: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The likeliest class."""
+        return self.ranking[0][0]
+
+    @property
+    def probability(self) -> float:
+        """Its probability, in [0, 1]."""
+        return self.ranking[0][1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Measures of a network on labelled images; ``confusion`` (K, K) has true classes as rows."""
+
+    classes: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+    measures: dict[str, float]
+    num_images: int
+
+
+class Classifier:
+    """A saved network with everything it needs to be used. Runs on the CPU in float32.
+
+    Attributes:
+        model: the network, taking standardised images (B, C, H, W), giving logits (B, K).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Load a folder that ``save_model`` wrote; raises ``StudyError`` where it is damaged."""
+        description, network = load_model(folder)
+        self._description: ModelDescription = description
+        self.model: nn.Module = network
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return self._description.classes
+
+    @property
+    def topology(self) -> Topology:
+        """The network's genome."""
+        return self._description.topology
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to an image file."""
+        return self._description.preprocessing
+
+    @property
+    def standardisation(self) -> Standardisation:
+        """What is done to pixel values."""
+        return self._description.standardisation
+
+    def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Return logits (B, K) of images as ``decode_file`` gives them, (B, H, W, C)."""
+        none = np.zeros(len(pixels), np.int64)
+        source = ImageTensor(pixels, none, self.standardisation, torch.device("cpu"))
+        result = predict_logits(self.model, source, torch.arange(len(pixels)), Precision())
+        return np.asarray(result.numpy())
+
+    def predict(self, paths: Sequence[Path], *, top: int = 1) -> Iterator[Prediction]:
+        """Yield a prediction per image file, with its ``top`` likeliest classes.
+
+        Raises:
+            DataError: a file that can't be read as an image.
+            ConfigError: ``top`` is not in [1, K].
+        """
+        if not 1 <= top <= len(self.classes):
+            raise ConfigError(f"--top must be in [1, {len(self.classes)}], got {top}")
+        for start in range(0, len(paths), _BATCH):
+            some = [Path(path) for path in paths[start : start + _BATCH]]
+            pixels = np.stack([decode_file(path, self.preprocessing) for path in some])
+            probabilities = torch.softmax(torch.from_numpy(self.logits(pixels)), dim=1)
+            best = probabilities.topk(top, dim=1)
+            for path, chances, classes in zip(
+                some, best.values.tolist(), best.indices.tolist(), strict=True
+            ):
+                ranking = zip((self.classes[one] for one in classes), chances, strict=True)
+                yield Prediction(path=path, ranking=tuple(ranking))
+
+    def evaluate(self, image_set: ImageSet) -> Evaluation:
+        """Return measures on labelled images that were decoded for this network."""
+        logits = self.logits(image_set.images)
+        return Evaluation(
+            classes=self.classes,
+            confusion=confusion_matrix(logits, image_set.labels),
+            measures=measure(logits, image_set.labels),
+            num_images=len(image_set),
+        )

@@ -1,0 +1,155 @@
+"""The final training: a network trained on all training images and tested once.
+
+This is the only file that asks for the test split.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from evoconv.artifacts import WeightFiles
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.batches import Batches, ImageTensor, Standardisation
+from evoconv.data.image_set import ImageSet
+from evoconv.data.splits import SplitOptions
+from evoconv.data.test_split import test_indices
+from evoconv.errors import StudyError
+from evoconv.execution.executor import Control
+from evoconv.genomes.topology import Topology
+from evoconv.networks.cnn import build
+from evoconv.networks.weights import load_weights, weights_to_bytes
+from evoconv.problems.architecture import curve_points, new_network
+from evoconv.problems.workplace import Workplace
+from evoconv.records import CurvePoint
+from evoconv.training.loop import predict_logits, train
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalTraining:
+    """A trained network's weights, and its logits (N, K) on the N test images with labels (N,)."""
+
+    weights: bytes
+    logits: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    curve: tuple[CurvePoint, ...]
+    num_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFinal:
+    """The task that trains a topology on every training image, then tests it.
+
+    Training takes ``epochs`` epochs or ``time_limit_s`` seconds, whichever is less; the schedule is
+    stretched to fit.
+    """
+
+    topology: Topology
+    seed: int
+    recipe: Recipe
+    augmentation: Augmentation
+    precision: Precision
+    epochs: int
+    time_limit_s: float | None
+    split: SplitOptions
+    study_seed: int
+
+    def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:
+        """Return the trained network; raises ``JobFailed`` if the loss left the finite numbers."""
+        image_set = workplace.image_set
+        network = new_network(
+            self.topology, image_set.input_shape, len(image_set.classes), self.recipe, self.seed
+        )
+        rows = workplace.splits.training
+        batches = Batches(
+            source=workplace.tensor,
+            rows=torch.from_numpy(rows),
+            batch_size=self.recipe.batch_size,
+            augmentation=self.augmentation,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+        reports = train(
+            network,
+            batches,
+            self.recipe,
+            self.precision,
+            control,
+            epochs=self.epochs,
+            time_limit_s=self.time_limit_s,
+            class_weights=workplace.class_weights(rows, self.recipe.class_weights),
+        )
+        curve = tuple(curve_points(reports, fold=0))
+        return _tested(network, workplace, self.split, self.study_seed, curve, len(rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestEvolved:
+    """The task that tests a network with the weights its evaluation in the search left."""
+
+    __test__ = False  # the name is no invitation to pytest
+
+    number: int
+    topology: Topology
+    weights: WeightFiles
+    split: SplitOptions
+    study_seed: int
+
+    def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:  # noqa: ARG002
+        """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
+        image_set = workplace.image_set
+        network = build(self.topology, image_set.input_shape, len(image_set.classes))
+        load_weights(network, _stored(self.weights, self.number))
+        trained_on = len(workplace.splits.folds[0][0])
+        return _tested(network, workplace, self.split, self.study_seed, (), trained_on)
+
+
+def test_logits(
+    network: nn.Module,
+    image_set: ImageSet,
+    standardisation: Standardisation,
+    split: SplitOptions,
+    study_seed: int,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return logits (N, K) and labels (N,) of the test split.
+
+    Computed as the saved network will be used elsewhere: on a CPU in float32, whatever it was
+    trained in, so that a fresh process can reproduce them.
+    """
+    rows = test_indices(image_set, split, study_seed)
+    source = ImageTensor(image_set.images, image_set.labels, standardisation, torch.device("cpu"))
+    logits = predict_logits(network, source, torch.from_numpy(rows), Precision())
+    return logits.numpy(), image_set.labels[rows]
+
+
+test_logits.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest
+
+
+def _tested(
+    network: nn.Module,
+    workplace: Workplace,
+    split: SplitOptions,
+    study_seed: int,
+    curve: tuple[CurvePoint, ...],
+    num_images: int,
+) -> FinalTraining:
+    logits, labels = test_logits(
+        network, workplace.image_set, workplace.tensor.standardisation, split, study_seed
+    )
+    return FinalTraining(
+        weights=weights_to_bytes(network),
+        logits=logits,
+        labels=labels,
+        curve=curve,
+        num_images=num_images,
+    )
+
+
+def _stored(weights: WeightFiles, number: int) -> bytes:
+    content = weights.read(number)
+    if content is None:
+        raise StudyError(f"the weights of trial {number} are missing")
+    return content

@@ -1,0 +1,210 @@
+"""The end of a study: the best individual retrained, tested once, and saved; a baseline beside it.
+
+What was done is stored row by row, so that an interrupted end goes on where it stopped. The
+network in ``best/`` is the first repeat, never the best one on the test images.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evoconv.artifacts import WeightFiles
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.splits import SplitOptions
+from evoconv.errors import EvoconvError, StudyError
+from evoconv.execution.executor import Executor, Job, Outcome, Progress
+from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal
+from evoconv.export.model_file import ModelDescription, save_model
+from evoconv.export.options import FinalOptions
+from evoconv.genomes.topology import Topology
+from evoconv.records import FailureKind, Trial
+from evoconv.seeds import Purpose, seed_for
+from evoconv.study.storage import Storage
+from evoconv.training.metrics import measure
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """All that the end of a study needs to know.
+
+    Attributes:
+        time_left_s: seconds the trainings may take together, or None for as long as it needs.
+        time_s: the whole command's limit, of which the baseline gets at most a tenth.
+    """
+
+    run: Path
+    storage: Storage
+    weights: WeightFiles
+    options: FinalOptions
+    recipe: Recipe
+    augmentation: Augmentation
+    precision: Precision
+    split: SplitOptions
+    study_seed: int
+    best: Trial
+    baseline: Topology
+    description: ModelDescription
+    num_training_images: int
+    time_left_s: float | None
+    time_s: float | None
+
+    def run_on(self, executor: Executor, watch: Callable[[list[Progress]], None]) -> dict[str, Any]:
+        """Return the note ``final`` of the study: which weights were kept, and a row per training.
+
+        Raises:
+            EvoconvError: no training and no stored weights could be tested.
+        """
+        kept, why = self._which_weights()
+        note = self.storage.note("final") or {"trial": self.best.number, "rows": []}
+        note |= {"kept": kept, "why": why}
+        self._do(executor, watch, note, self._jobs(kept, note["rows"], executor.num_slots))
+        if not any(row["name"] == "repeat" for row in note["rows"]):
+            note |= {"kept": "evolved", "why": note.get("failure", "the final training failed")}
+            self._do(executor, watch, note, {0: ("repeat", self._evolved())})
+        if not any(row["name"] == "repeat" for row in note["rows"]):
+            raise EvoconvError(f"the best network could not be finished: {note.get('failure')}")
+        return note
+
+    def _which_weights(self) -> tuple[str, str]:
+        """Return ``retrained`` or ``evolved``, and why, as a sentence or nothing."""
+        if self.options.final == "evolved":
+            return "evolved", "asked for"
+        needed = self.best.individual.measurement
+        spent = needed.values["training_seconds"] if needed is not None else 0.0
+        if self.time_left_s is not None and self.time_left_s < spent / 2:
+            return "evolved", (
+                f"the {max(self.time_left_s, 0):.0f} s left were too short to train it anew"
+            )
+        return "retrained", ""
+
+    def _jobs(
+        self, kept: str, done: list[dict[str, Any]], slots: int
+    ) -> dict[int, tuple[str, TrainFinal | TestEvolved]]:
+        """Return the trainings still to be done: number → (row's name, task)."""
+        repeats = self.options.repeats if kept == "retrained" else 1
+        have = {(row["name"], row["number"]) for row in done}
+        limit_s, baseline_limit_s = self._time_limits(repeats if kept == "retrained" else 0, slots)
+        jobs: dict[int, tuple[str, TrainFinal | TestEvolved]] = {}
+        for number in range(repeats):
+            task = self._retrained(number, limit_s) if kept == "retrained" else self._evolved()
+            jobs[number] = ("repeat", task)
+        if self.options.baseline and (baseline_limit_s is None or baseline_limit_s >= 1.0):
+            jobs[repeats] = ("baseline", self._baseline(baseline_limit_s))
+        return {number: job for number, job in jobs.items() if (job[0], number) not in have}
+
+    def _time_limits(self, repeats: int, slots: int) -> tuple[float | None, float | None]:
+        """Return seconds for each repeat and for the baseline; None for no limit.
+
+        The baseline goes beside the last repeats where a slot is free, else before the end.
+        """
+        if self.time_left_s is None or self.time_s is None:
+            return None, None
+        rounds = math.ceil(repeats / slots)
+        baseline_s = min(self.time_s / 10, self.time_left_s)
+        if not self.options.baseline or repeats % slots:
+            return self.time_left_s / max(rounds, 1), baseline_s
+        return max(self.time_left_s - baseline_s, 0.1) / max(rounds, 1), baseline_s
+
+    def _retrained(self, repeat: int, limit_s: float | None) -> TrainFinal:
+        topology = self.best.individual.genome
+        assert isinstance(topology, Topology)
+        return self._training(topology, Purpose.FINAL, repeat, limit_s)
+
+    def _baseline(self, limit_s: float | None) -> TrainFinal:
+        return self._training(self.baseline, Purpose.BASELINE, 0, limit_s)
+
+    def _training(
+        self, topology: Topology, purpose: Purpose, number: int, limit_s: float | None
+    ) -> TrainFinal:
+        return TrainFinal(
+            topology=topology,
+            seed=seed_for(self.study_seed, purpose, number),
+            recipe=self.recipe,
+            augmentation=self.augmentation,
+            precision=self.precision,
+            epochs=self.recipe.longest_training(self.num_training_images),
+            time_limit_s=limit_s,
+            split=self.split,
+            study_seed=self.study_seed,
+        )
+
+    def _evolved(self) -> TestEvolved:
+        topology = self.best.individual.genome
+        assert isinstance(topology, Topology)
+        return TestEvolved(
+            number=self.best.number,
+            topology=topology,
+            weights=self.weights,
+            split=self.split,
+            study_seed=self.study_seed,
+        )
+
+    def _do(
+        self,
+        executor: Executor,
+        watch: Callable[[list[Progress]], None],
+        note: dict[str, Any],
+        jobs: dict[int, tuple[str, TrainFinal | TestEvolved]],
+    ) -> None:
+        """Run the jobs; store each as it ends. A job whose worker was lost is run once more."""
+        waiting, attempts = list(jobs), dict.fromkeys(jobs, 0)
+        running: set[int] = set()
+        while waiting or running:
+            while waiting and executor.free_slots() > 0:
+                number = waiting.pop(0)
+                attempts[number] += 1
+                executor.submit(Job(number=number, task=jobs[number][1]))
+                running.add(number)
+            for outcome in executor.wait(0.5):
+                running.discard(outcome.number)
+                failure = outcome.failure
+                if failure is None:
+                    note["rows"].append(self._keep(jobs[outcome.number][0], outcome))
+                elif failure.kind is FailureKind.LOST and attempts[outcome.number] < 2:
+                    waiting.append(outcome.number)
+                else:
+                    note["failure"] = f"{jobs[outcome.number][0]}: {failure}"
+                self.storage.set_note("final", note)
+            # Whoever watches sees which of the trainings it is.
+            watch([replace(one, message=jobs[one.number][0]) for one in executor.progress()])
+
+    def _keep(self, name: str, outcome: Outcome) -> dict[str, Any]:
+        """Save what a training gave; return its row."""
+        result: FinalTraining = outcome.result
+        folder = self.run / "test"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{name}-{outcome.number}.npz"
+        np.savez_compressed(file, logits=result.logits, labels=result.labels)
+        if name == "repeat" and outcome.number == 0:
+            save_model(self.run / "best", self.description, result.weights)
+        return {
+            "name": name,
+            "number": outcome.number,
+            "test": measure(result.logits, result.labels),
+            "logits": f"test/{file.name}",
+            "seconds": outcome.finished_at - outcome.started_at,
+            "images": result.num_images,
+            "curve": [[one.epoch, one.seconds, one.train_loss] for one in result.curve],
+            "at": time.time(),
+        }
+
+
+def save_search_weights(
+    run: Path, weights: WeightFiles, number: int, description: ModelDescription
+) -> None:
+    """Save a trial's network as its evaluation in the search left it, untested.
+
+    Raises:
+        StudyError: its weights are missing or damaged, or the disk is full.
+    """
+    content = weights.read(number)
+    if content is None:
+        raise StudyError(f"the weights of trial {number} are missing")
+    save_model(run / "best", description, content)

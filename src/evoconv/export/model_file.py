@@ -1,0 +1,116 @@
+"""A saved network: ``model.safetensors`` and ``model.json`` side by side in one folder.
+
+The JSON holds everything that a prediction needs besides the weights: genome, shape of the input,
+names of the classes, how an image file becomes an array, and how that is standardised. Both files
+may come from elsewhere, so both are checked and neither can run code.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from evoconv.artifacts import write_atomically
+from evoconv.data.batches import Standardisation
+from evoconv.data.image_set import Preprocessing
+from evoconv.errors import DataError, EvoconvError, StudyError
+from evoconv.genomes.topology import Topology
+from evoconv.networks.cnn import build
+from evoconv.networks.weights import load_weights
+
+_FORMAT = 1
+_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """What a network is and how images get into it."""
+
+    topology: Topology
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    standardisation: Standardisation
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return (
+            self.preprocessing.channels,
+            self.preprocessing.height,
+            self.preprocessing.width,
+        )
+
+
+def save_model(folder: Path, description: ModelDescription, weights: bytes) -> None:
+    """Write the model's two files; each is complete or absent, whatever happens.
+
+    Raises:
+        StudyError: the disk is full or can't be written.
+    """
+    text = json.dumps(
+        {
+            "format": _FORMAT,
+            "genome": json.loads(description.topology.to_json()),
+            "classes": description.classes,
+            "preprocessing": description.preprocessing.to_dict(),
+            "standardisation": asdict(description.standardisation),
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        },
+        indent=1,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / _WEIGHTS, weights)
+        write_atomically(folder / _DESCRIPTION, text.encode())
+    except OSError as error:
+        raise StudyError(f"the network can't be saved in {folder}: {error.strerror}") from error
+
+
+def load_model(folder: Path) -> tuple[ModelDescription, nn.Module]:
+    """Return a saved network, on the CPU and in evaluation mode, and its description.
+
+    Raises:
+        StudyError: files that are missing, damaged, or don't fit each other.
+    """
+    try:
+        content = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
+        weights = (folder / _WEIGHTS).read_bytes()
+    except OSError as error:
+        raise StudyError(f"no saved model in {folder}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error}") from error
+    try:
+        description = _description(content)
+        digest = content["weights_sha256"]
+    except (EvoconvError, KeyError, TypeError, ValueError) as error:
+        raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error!s}") from error
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise StudyError(f"{folder / _WEIGHTS} is damaged: its checksum is not the one stored")
+    network = build(description.topology, description.input_shape, len(description.classes))
+    load_weights(network, weights)
+    return description, network.eval()
+
+
+def _description(content: Any) -> ModelDescription:
+    if content["format"] != _FORMAT:
+        raise DataError(f"format {content['format']} is unknown to this version")
+    classes = content["classes"]
+    if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
+        raise DataError("classes must be a list of names")
+    standardisation = Standardisation(
+        mean=tuple(float(one) for one in content["standardisation"]["mean"]),
+        std=tuple(float(one) for one in content["standardisation"]["std"]),
+    )
+    description = ModelDescription(
+        topology=Topology.from_json(json.dumps(content["genome"])),
+        classes=tuple(classes),
+        preprocessing=Preprocessing.from_dict(content["preprocessing"]),
+        standardisation=standardisation,
+    )
+    channels = description.preprocessing.channels
+    if len(classes) < 2 or {len(standardisation.mean), len(standardisation.std)} != {channels}:
+        raise DataError("classes, channels and standardisation don't fit each other")
+    return description

@@ -1,0 +1,21 @@
+"""What happens when the search is over."""
+
+from dataclasses import dataclass
+
+from evoconv.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalOptions(Options):
+    """What happens to the best individual when the search is over."""
+
+    final: str = option(
+        "retrained",
+        "weights of the result: trained anew on all training images, or kept from the search",
+        choices=("retrained", "evolved"),
+    )
+    repeats: int = option(1, "final trainings; the result is their mean", at_least=1, at_most=1000)
+    baseline: bool = option(True, "train a small hand-made network for comparison")
+    final_share: float = option(
+        0.4, "share of --time kept for the end", at_least=0.05, at_most=0.9, unit="percent"
+    )

@@ -1,0 +1,105 @@
+"""A study's images, splits and space, made from its configuration before anything is written."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evoconv.config import StudyConfig
+from evoconv.data.batches import Standardisation
+from evoconv.data.image_set import Declared, ImageSet
+from evoconv.data.sources import load_image_set
+from evoconv.data.splits import SearchSplits, search_splits
+from evoconv.evolution.catalogue import build_strategy
+from evoconv.export.model_file import ModelDescription
+from evoconv.genomes.space import TopologySpace
+from evoconv.genomes.topology import Topology
+from evoconv.problems.objectives import OBJECTIVES
+from evoconv.study.watch import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a configuration and its images give, before anything is written."""
+
+    config: StudyConfig
+    image_set: ImageSet
+    splits: SearchSplits
+    standardisation: Standardisation
+    space: TopologySpace
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.image_set.input_shape
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the images have."""
+        return len(self.image_set.classes)
+
+    def facts(self) -> list[str]:
+        """Return sentences about the images and their splits."""
+        channels, height, width = self.input_shape
+        folds = self.splits.folds
+        kind = "one hold-out" if len(folds) == 1 else f"{len(folds)}-fold cross-validation"
+        num_training = len(self.splits.training)
+        return [
+            f"{len(self.image_set):,} images of {self.num_classes} classes,"
+            f" {height}×{width}, {channels} channel{'s' if channels > 1 else ''}:"
+            f" {num_training:,} for training ({kind}, {len(folds[0][1]):,} validation images),"
+            f" {len(self.image_set) - num_training:,} for the test",
+            *self.image_set.notes,
+            *self.splits.notes,
+        ]
+
+    def note(self) -> dict[str, Any]:
+        """Return what is stored of the images: enough to report on them, and to notice a change."""
+        image_set, splits = self.image_set, self.splits
+        return {
+            "source": self.config.source,
+            "folder": str(image_set.folder),
+            "digest": image_set.digest,
+            "classes": list(image_set.classes),
+            "input_shape": list(image_set.input_shape),
+            "num_images": len(image_set),
+            "num_training": len(splits.training),
+            "num_validation": len(splits.folds[0][1]),
+            "num_test": len(image_set) - len(splits.training),
+            "declared_test": bool((image_set.declared == Declared.TEST).any()),
+            "class_counts": np.bincount(image_set.labels, minlength=self.num_classes).tolist(),
+            "notes": [*image_set.notes, *splits.notes],
+        }
+
+    def description(self, topology: Topology) -> ModelDescription:
+        """Return what is saved beside a network of these images."""
+        return ModelDescription(
+            topology=topology,
+            classes=self.image_set.classes,
+            preprocessing=self.image_set.preprocessing,
+            standardisation=self.standardisation,
+        )
+
+
+def prepare(config: StudyConfig, watch: Watch) -> Prepared:
+    """Return all that a study works on; a person's mistakes come to light here.
+
+    Raises:
+        UserError: images that can't be used, limits no network can meet, an unknown method.
+    """
+    image_set = load_image_set(config.source, config.data, notify=watch.notify)
+    splits = search_splits(image_set, config.split, config.seed)
+    space = TopologySpace(
+        config.space, image_set.input_shape, len(image_set.classes), config.limits
+    )
+    # An unknown method is refused before anything is written.
+    build_strategy(
+        config.method, space, config.evolution, OBJECTIVES[config.training.metric], config.seed
+    )
+    return Prepared(
+        config=config,
+        image_set=image_set,
+        splits=splits,
+        standardisation=Standardisation.of(image_set.images, splits.training),
+        space=space,
+    )

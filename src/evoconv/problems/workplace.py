@@ -1,0 +1,58 @@
+"""What a worker opens once and every task on it uses: the images on a device.
+
+The arrays are memory-mapped, so that the workers of a machine share one copy; a GPU gets its own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from evoconv.data.batches import ImageTensor, Standardisation
+from evoconv.data.image_set import ImageSet, open_image_set
+from evoconv.data.splits import SearchSplits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """The opened images of a study on one worker's device."""
+
+    device: torch.device
+    image_set: ImageSet
+    tensor: ImageTensor
+    splits: SearchSplits
+
+    def class_weights(self, rows: npt.NDArray[np.int64], kind: str) -> Tensor | None:
+        """Return a loss weight per class, shape (K,), or None for equal ones.
+
+        ``balanced``: images / (classes × images of the class), as scikit-learn's; 1 on average over
+        the images. A class without images gets 0.
+        """
+        if kind == "none":
+            return None
+        counts = np.bincount(self.image_set.labels[rows], minlength=len(self.image_set.classes))
+        weights = np.where(counts > 0, len(rows) / (len(counts) * np.maximum(counts, 1)), 0.0)
+        return torch.tensor(weights, dtype=torch.float32, device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenWorkplace:
+    """The set-up of a worker: picklable, called in the worker with its slot and device."""
+
+    folder: Path
+    splits: SearchSplits
+    standardisation: Standardisation
+
+    def __call__(self, slot: int, device: str) -> Workplace:  # noqa: ARG002 - slots are alike
+        """Return the workplace; on a CPU torch is held to one thread."""
+        if device == "cpu":
+            torch.set_num_threads(1)
+            # Denormal numbers, common in networks with small weights, are very slow on some cores.
+            torch.set_flush_denormal(True)
+        image_set = open_image_set(self.folder)
+        where = torch.device(device)
+        tensor = ImageTensor(image_set.images, image_set.labels, self.standardisation, where)
+        return Workplace(device=where, image_set=image_set, tensor=tensor, splits=self.splits)

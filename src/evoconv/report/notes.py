@@ -1,0 +1,106 @@
+"""The notes of a study that reports need, checked: a study may come from anywhere.
+
+The readers raise one of ``DAMAGE`` for anything that evoconv didn't write.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evoconv.training.options import METRICS
+
+DAMAGE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images of a study; ``input_shape`` is (C, H, W)."""
+
+    source: str
+    digest: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    num_images: int
+    num_training: int
+    num_validation: int
+    num_test: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalRow:
+    """A final training (``repeat`` or ``baseline``) with its measures on the test images."""
+
+    name: str
+    number: int
+    test: Mapping[str, float]
+    logits: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final:
+    """The end of a study: the trial chosen, the weights kept (and why), and the final trainings."""
+
+    trial: int
+    kept: str
+    why: str
+    rows: tuple[FinalRow, ...]
+
+    @property
+    def repeats(self) -> tuple[FinalRow, ...]:
+        """The trainings of the chosen network, by number; the first one is what was saved."""
+        mine = (row for row in self.rows if row.name == "repeat")
+        return tuple(sorted(mine, key=lambda row: row.number))
+
+    @property
+    def baseline(self) -> FinalRow | None:
+        """The training of the hand-made network."""
+        return next((row for row in self.rows if row.name == "baseline"), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a fresh process found: do predictions agree, and seconds per image (median of n)."""
+
+    agrees: bool
+    latency_s: float
+    latency_n: int
+
+
+def read_images(note: Any) -> Images:
+    """Return what the note ``data`` says."""
+    channels, height, width = (int(side) for side in note["input_shape"])
+    return Images(
+        source=str(note["source"]),
+        digest=str(note["digest"]),
+        classes=tuple(str(one) for one in note["classes"]),
+        input_shape=(channels, height, width),
+        num_images=int(note["num_images"]),
+        num_training=int(note["num_training"]),
+        num_validation=int(note["num_validation"]),
+        num_test=int(note["num_test"]),
+        notes=tuple(str(one) for one in note["notes"]),
+    )
+
+
+def read_final(note: Any) -> Final:
+    """Return what the note ``final`` says."""
+    rows = tuple(
+        FinalRow(
+            name=str(row["name"]),
+            number=int(row["number"]),
+            test={name: float(row["test"][name]) for name in METRICS},
+            logits=str(row["logits"]),
+        )
+        for row in note["rows"]
+    )
+    return Final(trial=int(note["trial"]), kept=str(note["kept"]), why=str(note["why"]), rows=rows)
+
+
+def read_checked(note: Any) -> Checked:
+    """Return what the note ``checked`` says."""
+    return Checked(
+        agrees=note["agrees"] is True,
+        latency_s=float(note["latency_s"]),
+        latency_n=int(note["latency_n"]),
+    )

@@ -1,0 +1,208 @@
+"""A study in one flat JSON object: ``result.json`` in its run folder.
+
+Fractions are in [0, 1], durations in seconds, sizes in bytes; null is what isn't known (yet). The
+keys may grow, their meaning stays.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from evoconv.artifacts import write_atomically
+from evoconv.errors import StudyError
+from evoconv.genomes.reference import baseline
+from evoconv.genomes.shapes import Cost, cost
+from evoconv.genomes.topology import Topology
+from evoconv.report.standing import Standing, read_standing
+from evoconv.study.storage import Storage
+from evoconv.training.metrics import confusion_matrix, recalls
+from evoconv.training.options import METRICS
+
+FILE_NAME = "result.json"
+
+
+def summarise(run: Path, storage: Storage) -> dict[str, Any]:
+    """Return the figures of a study, finished or not, as plain values for JSON.
+
+    Raises:
+        StudyError: the study is damaged.
+    """
+    return summary_of(read_standing(run, storage))
+
+
+def write_result(run: Path, storage: Storage) -> None:
+    """Write ``result.json``; it is whole or not there.
+
+    Raises:
+        StudyError: the study is damaged, or the disk is full.
+    """
+    write_report(run / FILE_NAME, (as_json(summarise(run, storage)) + "\n").encode())
+
+
+def write_report(path: Path, content: bytes) -> None:
+    """Write a file of a report; it is whole or not there. ``StudyError`` if it can't be written."""
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise StudyError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def as_json(summary: dict[str, Any]) -> str:
+    """Return strict JSON: what isn't a finite number is null."""
+    return json.dumps(_finite(summary), indent=1, allow_nan=False)
+
+
+def summary_of(standing: Standing) -> dict[str, Any]:
+    """Return the figures of a study that was read already."""
+    return {
+        **_search_figures(standing),
+        **_best_figures(standing),
+        **_test_figures(standing),
+        **_baseline_figures(standing),
+        **_class_figures(standing),
+        "data": _data_figures(standing),
+        "precision": standing.precision,
+        "versions": dict(standing.versions),
+    }
+
+
+def _search_figures(standing: Standing) -> dict[str, Any]:
+    return {
+        "method": standing.method,
+        "recipe": standing.recipe,
+        "metric": standing.metric,
+        "seed": standing.seed,
+        "complete": standing.is_complete,
+        "seconds": standing.seconds,
+        "stop_reason": standing.stop_reason,
+        "evaluations": len(standing.evaluations),
+        "failed": standing.num_failed,
+        "copies": standing.num_copies,
+        "redraws": standing.num_redraws,
+        "redraw_rate": standing.redraw_rate,
+        "worker_busy": standing.worker_busy,
+    }
+
+
+def _best_figures(standing: Standing) -> dict[str, Any]:
+    best = standing.best
+    measured = None if best is None else best.individual.measurement
+    values = {} if measured is None else measured.values
+    spent = _best_cost(standing)
+    return {
+        "trial": None if best is None else best.number,
+        "genome": None if best is None else json.loads(best.individual.genome.to_json()),
+        "parameters": None if spent is None else spent.parameters,
+        "macs": None if spent is None else spent.macs,
+        "weight_bytes": None if spent is None else spent.weight_bytes,
+        "peak_activation_bytes": None if spent is None else spent.peak_activation_bytes,
+        "memory_bytes": None if spent is None else spent.memory_bytes,
+        **{f"validation_{_key(name)}": values.get(f"validation_{_key(name)}") for name in METRICS},
+    }
+
+
+def _test_figures(standing: Standing) -> dict[str, Any]:
+    """Return each measure's mean over the repeats; of the accuracy also spread and extremes.
+
+    The deviation is that of a sample, so it takes two repeats to know it.
+    """
+    final = standing.final
+    rows = () if final is None else final.repeats
+    accuracies = [row.test["accuracy"] for row in rows]
+    checked = standing.checked
+    return {
+        "kept": None if final is None else final.kept,
+        "kept_why": None if final is None else final.why or None,
+        "repeats": len(rows),
+        **{f"test_{_key(name)}": _mean([row.test[name] for row in rows]) for name in METRICS},
+        "test_accuracy_std": stdev(accuracies) if len(accuracies) > 1 else None,
+        "test_accuracy_min": min(accuracies, default=None),
+        "test_accuracy_max": max(accuracies, default=None),
+        "test_accuracies": accuracies,
+        "latency_s": None if checked is None else checked.latency_s,
+    }
+
+
+def _baseline_figures(standing: Standing) -> dict[str, Any]:
+    row = None if standing.final is None else standing.final.baseline
+    spent = None if row is None else _baseline_cost(standing)
+    return {
+        **{
+            f"baseline_test_{_key(name)}": None if row is None else row.test[name]
+            for name in METRICS
+        },
+        "baseline_parameters": None if spent is None else spent.parameters,
+        "baseline_macs": None if spent is None else spent.macs,
+    }
+
+
+def _baseline_cost(standing: Standing) -> Cost | None:
+    """Return what the hand-made network costs, or None while the images aren't known."""
+    if standing.images is None:
+        return None
+    shape, num_classes = standing.images.input_shape, len(standing.images.classes)
+    return cost(baseline(shape, num_classes), shape, num_classes)
+
+
+def _class_figures(standing: Standing) -> dict[str, Any]:
+    """Return recall and confusion of the saved network, which is the first repeat."""
+    final, images = standing.final, standing.images
+    stored = standing.test_logits(final.repeats[0]) if final and final.repeats else None
+    if stored is None or images is None:
+        return {"recalls": None, "confusion": None}
+    confusion = confusion_matrix(*stored)
+    return {
+        "recalls": dict(zip(images.classes, recalls(confusion).tolist(), strict=True)),
+        "confusion": confusion.tolist(),
+    }
+
+
+def _data_figures(standing: Standing) -> dict[str, Any] | None:
+    images = standing.images
+    if images is None:
+        return None
+    return {
+        "source": images.source,
+        "digest": images.digest,
+        "classes": list(images.classes),
+        "input_shape": list(images.input_shape),
+        "num_images": images.num_images,
+        "num_training": images.num_training,
+        "num_validation": images.num_validation,
+        "num_test": images.num_test,
+        "notes": list(images.notes),
+    }
+
+
+def _best_cost(standing: Standing) -> Cost | None:
+    topology, images = topology_of(standing), standing.images
+    if topology is None or images is None:
+        return None
+    return cost(topology, images.input_shape, len(images.classes))
+
+
+def topology_of(standing: Standing) -> Topology | None:
+    """Return the best network's topology, or None while there is none."""
+    genome = None if standing.best is None else standing.best.individual.genome
+    return genome if isinstance(genome, Topology) else None
+
+
+def _key(measure: str) -> str:
+    return measure.replace("-", "_")
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return value

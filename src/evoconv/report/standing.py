@@ -1,0 +1,229 @@
+"""Where a study stands: its facts read once from storage, for every table and figure.
+
+A study may be unfinished: what isn't known yet is None. It may come from anywhere, so everything is
+checked here, once. The test split is out of reach: only stored logits are read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from evoconv.errors import StudyError
+from evoconv.evolution.selection import rank
+from evoconv.problems.objectives import OBJECTIVES
+from evoconv.records import Objective, Trial, TrialState
+from evoconv.report.notes import (
+    DAMAGE,
+    Checked,
+    Final,
+    FinalRow,
+    Images,
+    read_checked,
+    read_final,
+    read_images,
+)
+from evoconv.study.storage import Storage
+from evoconv.training.options import METRICS
+
+T = TypeVar("T")
+
+# Shorter gaps in which no worker runs belong to the search; longer ones lie between two sessions.
+_SESSION_GAP_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Everything that is stored of a study, and what follows from it by counting.
+
+    Attributes:
+        told: numbers of all individuals in the order they were told.
+        seconds: how long its processes have worked, all together.
+    """
+
+    run: Path
+    method: str
+    recipe: str
+    seed: int
+    metric: str
+    trials: tuple[Trial, ...]
+    told: tuple[int, ...]
+    seconds: float
+    images: Images | None = None
+    precision: str | None = None
+    stop_reason: str | None = None
+    final: Final | None = None
+    checked: Checked | None = None
+    versions: Mapping[str, str]
+
+    @property
+    def objective(self) -> Objective:
+        """What the search improves."""
+        return OBJECTIVES[self.metric]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the network was saved and reproduced its figures."""
+        return self.checked is not None and self.checked.agrees
+
+    @cached_property
+    def evaluations(self) -> tuple[Trial, ...]:
+        """Finished evaluations in the order they were told, failed ones included, copies not."""
+        finished = (self.trials[number] for number in self.told)
+        return tuple(one for one in finished if not _is_copy(one))
+
+    @property
+    def num_failed(self) -> int:
+        """How many evaluations have failed."""
+        return sum(one.state is TrialState.FAILED for one in self.evaluations)
+
+    @property
+    def num_copies(self) -> int:
+        """How many individuals were answered from the record."""
+        return len(self.told) - len(self.evaluations)
+
+    @property
+    def running(self) -> tuple[Trial, ...]:
+        """Trials that were begun and have no outcome yet."""
+        return tuple(one for one in self.trials if one.state is TrialState.RUNNING)
+
+    @cached_property
+    def ranked(self) -> tuple[Trial, ...]:
+        """Complete evaluations, the best first, of equals the older."""
+        complete = (one for one in self.evaluations if one.state is TrialState.COMPLETE)
+        key = lambda one: rank(one.individual, self.objective)[:2]  # noqa: E731
+        return tuple(sorted(complete, key=key, reverse=True))
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial that was chosen at the end, or the best so far."""
+        if self.final is not None:
+            return self.trials[self.final.trial]
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def num_redraws(self) -> int:
+        """How many genomes were drawn and dropped: infeasible or known."""
+        return sum(one.individual.redraws for one in self.trials)
+
+    @property
+    def redraw_rate(self) -> float | None:
+        """The share of drawn genomes that were dropped, in [0, 1]."""
+        drawn = self.num_redraws + len(self.trials)
+        return self.num_redraws / drawn if drawn else None
+
+    @cached_property
+    def worker_busy(self) -> float | None:
+        """The share of time, in [0, 1], that workers evaluate between their first and last job.
+
+        Times between two sessions of a study are left out.
+        """
+        return _busy_share([one for one in self.evaluations if one.seconds > 0])
+
+    def test_logits(
+        self, row: FinalRow
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None:
+        """Return the stored logits (N, K) and labels (N,) of a final training; None without file.
+
+        Raises:
+            StudyError: the file is damaged.
+        """
+        # By its name alone: a study from elsewhere may not point outside its folder.
+        path = self.run / "test" / Path(row.logits).name
+        if self.images is None or not path.is_file():
+            return None
+        num_classes = len(self.images.classes)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                logits = np.asarray(stored["logits"], np.float32)
+                labels = np.asarray(stored["labels"], np.int64)
+        except (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError) as error:
+            raise StudyError(f"{path} is damaged: {error}") from error
+        fits = logits.shape == (len(labels), num_classes) and len(labels) > 0
+        if not fits or not ((labels >= 0) & (labels < num_classes)).all():
+            raise StudyError(f"{path} is damaged: it doesn't fit {num_classes} classes")
+        return logits, labels
+
+
+def read_standing(run: Path, storage: Storage) -> Standing:
+    """Return where the study in the run folder stands.
+
+    Raises:
+        StudyError: a configuration or note that evoconv didn't write.
+    """
+    trials = tuple(storage.trials())
+    told = tuple(
+        number for event in storage.events() if event.kind == "tell" for number in event.numbers
+    )
+    if any(one.number != index for index, one in enumerate(trials)):
+        raise StudyError(f"the study in {run} is damaged: trials are missing")
+    if any(not 0 <= one < len(trials) or not trials[one].state.is_finished for one in told):
+        raise StudyError(f"the study in {run} is damaged: it tells a trial without a result")
+    try:
+        metric = str(storage.config["training"]["metric"])
+        if metric not in METRICS:
+            raise ValueError(f"no metric is called {metric!r:.50}")
+        final = _optional(read_final, storage.note("final"))
+        if final is not None and not _is_measured(trials, final.trial):
+            raise ValueError(f"the chosen trial {final.trial} has no measurement")
+        return Standing(
+            run=run,
+            method=str(storage.config["method"]),
+            recipe=str(storage.config["recipe"]),
+            seed=int(storage.config["seed"]),
+            metric=metric,
+            trials=trials,
+            told=told,
+            seconds=storage.elapsed_s(),
+            images=_optional(read_images, storage.note("data")),
+            precision=_optional(lambda note: str(note["description"]), storage.note("precision")),
+            stop_reason=_optional(lambda note: str(note["reason"]), storage.note("stop")),
+            final=final,
+            checked=_optional(read_checked, storage.note("checked")),
+            versions={str(k): str(v) for k, v in (storage.note("versions") or {}).items()},
+        )
+    except DAMAGE as error:
+        raise StudyError(f"the study in {run} is damaged or of another version: {error}") from error
+
+
+def _optional(read: Callable[[Any], T], note: Any) -> T | None:
+    return None if note is None else read(note)
+
+
+def _is_copy(trial: Trial) -> bool:
+    return trial.individual.copy_of is not None and trial.state is TrialState.COMPLETE
+
+
+def _is_measured(trials: Sequence[Trial], number: int) -> bool:
+    return 0 <= number < len(trials) and trials[number].individual.measurement is not None
+
+
+def _busy_share(evaluations: list[Trial]) -> float | None:
+    spans = [(one.started_at or 0.0, one.finished_at or 0.0) for one in evaluations]
+    if not spans:
+        return None
+    stops = _stops(spans)
+    busy = present = 0.0
+    for worker in {one.worker for one in evaluations}:
+        own = [span for span, one in zip(spans, evaluations, strict=True) if one.worker == worker]
+        first, last = min(start for start, _ in own), max(end for _, end in own)
+        busy += sum(end - start for start, end in own)
+        present += last - first
+        present -= sum(end - start for start, end in stops if first <= start and end <= last)
+    return min(1.0, busy / present) if present > 0 else None
+
+
+def _stops(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the stretches in which nobody worked, because no process was there."""
+    stops = []
+    reached = min(start for start, _ in spans)
+    for start, end in sorted(spans):
+        if start - reached > _SESSION_GAP_S:
+            stops.append((reached, start))
+        reached = max(reached, end)
+    return stops

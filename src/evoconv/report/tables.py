@@ -1,0 +1,190 @@
+"""Tables for people: the search, the network layer by layer, its test, the best trials."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evoconv.genomes.shapes import layer_table
+from evoconv.records import Trial
+from evoconv.report.result import topology_of
+from evoconv.report.sentences import counts_text, measure_text, printable
+from evoconv.report.standing import Standing
+from evoconv.training.options import METRICS
+from evoconv.units import format_bytes, format_count, format_duration, format_percent
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "balanced-accuracy": "balanced",
+    "macro-f1": "macro F1",
+    "cross-entropy": "cross-entropy",
+}
+
+
+def search_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
+    """Return how the search went: data, evaluations, time, why it ended."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for title, sentence in _search_facts(standing, summary):
+        grid.add_row(title, Text(printable(sentence)))
+    return grid
+
+
+def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
+    """Return the best network's layers with shapes, parameters and multiply-accumulates."""
+    topology, images, best = topology_of(standing), standing.images, standing.best
+    if topology is None or images is None or best is None:
+        return Text("no evaluation is complete yet")
+    table = new_table("layer", "", "output", "parameters", "MACs", num_left=2)
+    rows = layer_table(topology, images.input_shape, len(images.classes))
+    table.add_row("input", "", _shape(images.input_shape), "", "")
+    for row in rows:
+        table.add_row(
+            row.name,
+            row.description,
+            _shape(row.output_shape),
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.macs:,}" if row.macs else "",
+        )
+    table.add_section()
+    table.add_row("total", "", "", f"{summary['parameters']:,}", f"{summary['macs']:,}")
+    memory = (
+        f"{format_bytes(summary['memory_bytes'])} of memory at 32 bits:"
+        f" {format_bytes(summary['weight_bytes'])} weights,"
+        f" {format_bytes(summary['peak_activation_bytes'])} peak activations; MACs are"
+        " multiply-accumulates per image"
+    )
+    origin = f"Network: trial {best.number} ({printable(best.individual.operator)})"
+    return Group(Text(origin, style="bold"), table, Text(memory), *_latency(standing))
+
+
+def measures_table(summary: dict[str, Any]) -> RenderableType:
+    """Return measures on validation and test images, the baseline's beside them."""
+    table = new_table("", *(_TITLES[name] for name in METRICS), "parameters", num_left=1)
+    table.add_row("validation", *_measures(summary, "validation_"), _count(summary["parameters"]))
+    if summary["repeats"]:
+        table.add_row("test", *_measures(summary, "test_"), _count(summary["parameters"]))
+    if summary["baseline_test_accuracy"] is not None:
+        parameters = _count(summary["baseline_parameters"])
+        table.add_row("baseline, test", *_measures(summary, "baseline_test_"), parameters)
+    return Group(table, *(Text(printable(one)) for one in _remarks(summary)))
+
+
+def trials_table(standing: Standing, num_trials: int) -> RenderableType:
+    """Return the best trials of the search, the best first."""
+    metric = standing.metric
+    columns = [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
+    table = new_table(
+        "trial", *columns, "parameters", "MACs", "memory", "time", "made by", num_left=0
+    )
+    table.columns[-1].justify = "left"
+    for trial in standing.ranked[:num_trials]:
+        table.add_row(str(trial.number), *_trial_cells(trial, metric))
+    return Group(Text("Best trials, on validation images", style="bold"), table)
+
+
+def new_table(*headers: str, num_left: int) -> Table:
+    """Return an empty table of the house: the first ``num_left`` columns left-aligned."""
+    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+    for index, header in enumerate(headers):
+        is_left = index < num_left
+        table.add_column(
+            header,
+            justify="left" if is_left else "right",
+            no_wrap=not is_left or index == 0,
+        )
+    return table
+
+
+def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str, str]]:
+    images = standing.images
+    facts = [("study", f"{standing.run}, {standing.method}, recipe {standing.recipe}")]
+    if images is not None:
+        channels, height, width = images.input_shape
+        facts.append(
+            (
+                "images",
+                f"{images.source}: {images.num_images:,} of {len(images.classes)} classes,"
+                f" {height}×{width}, {channels} channel{'' if channels == 1 else 's'};"
+                f" {images.num_training:,} to train, {images.num_test:,} to test",
+            )
+        )
+        facts += [("", note) for note in images.notes]
+    counts = counts_text(summary["evaluations"], summary["failed"], summary["copies"])
+    facts.append(("search", f"{counts} in {format_duration(standing.seconds)}"))
+    if summary["worker_busy"] is not None:
+        facts[-1] = ("search", f"{facts[-1][1]}; workers busy {_percent(summary['worker_busy'])}")
+    if summary["redraw_rate"]:
+        rate = _percent(summary["redraw_rate"])
+        facts.append(("", f"{rate} of the networks drawn were dropped: infeasible or known"))
+    if standing.stop_reason is not None:
+        facts.append(("ended", standing.stop_reason))
+    else:
+        running = [str(one.number) for one in standing.running]
+        facts.append(("ended", f"not yet; running: {', '.join(running)}" if running else "not yet"))
+    facts.append(("seed", f"{standing.seed}; {standing.precision or 'precision not chosen yet'}"))
+    return facts
+
+
+def _latency(standing: Standing) -> list[Text]:
+    checked = standing.checked
+    if checked is None:
+        return []
+    return [
+        Text(
+            f"{1000 * checked.latency_s:.3g} ms per image on one thread"
+            f" (median of {checked.latency_n})"
+        )
+    ]
+
+
+def _measures(summary: dict[str, Any], prefix: str) -> list[str]:
+    values = {name: summary[f"{prefix}{name.replace('-', '_')}"] for name in METRICS}
+    return [measure_text(name, value) for name, value in values.items()]
+
+
+def _remarks(summary: dict[str, Any]) -> list[str]:
+    remarks = []
+    if summary["test_accuracy_std"] is not None:
+        low, high = summary["test_accuracy_min"], summary["test_accuracy_max"]
+        remarks.append(
+            f"test accuracy {100 * summary['test_accuracy']:.2f} ±"
+            f" {format_percent(summary['test_accuracy_std'])} (mean and standard deviation of"
+            f" {summary['repeats']} trainings), from {format_percent(low)} to"
+            f" {format_percent(high)}; the first one is saved"
+        )
+    if summary["kept"] == "evolved":
+        remarks.append(f"the weights are those of the search: {summary['kept_why']}")
+    if summary["repeats"] and summary["baseline_test_accuracy"] is None:
+        remarks.append("no baseline was trained")
+    return remarks
+
+
+def _trial_cells(trial: Trial, metric: str) -> list[str]:
+    measured = trial.individual.measurement
+    assert measured is not None, "a complete trial is measured"
+    values = measured.values
+    shown = [metric] if metric == "accuracy" else [metric, "accuracy"]
+    memory = values.get("memory_bytes")
+    return [
+        *(measure_text(name, values.get(f"validation_{name.replace('-', '_')}")) for name in shown),
+        _count(values.get("parameters")),
+        _count(values.get("macs")),
+        "–" if memory is None else format_bytes(memory),
+        format_duration(trial.seconds),
+        printable(trial.individual.operator),
+    ]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(side) for side in shape)
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else format_count(value)
+
+
+def _percent(fraction: float) -> str:
+    return format_percent(fraction, digits=1)

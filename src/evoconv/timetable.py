@@ -1,0 +1,65 @@
+"""How the time of one command is divided: search, final training, and what comes after it."""
+
+import time
+from dataclasses import dataclass
+
+# Saving, checking in a fresh process and reporting take about this long after the last training.
+AFTERWARDS_S = 6.0
+# A command that has nothing yet may be late by this: better than to end with empty hands.
+_GRACE_S = 4.0
+# The slowest network that is tried would still allow so many evaluations in the time.
+_WANTED_EVALUATIONS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timetable:
+    """The plan of one command. Moments are seconds since the epoch; None means without limit.
+
+    Attributes:
+        started_at: when the command began.
+        time_s: how long it may take altogether.
+        final_share: share of that for the final trainings.
+    """
+
+    started_at: float
+    time_s: float | None
+    final_share: float
+
+    @property
+    def deadline(self) -> float | None:
+        """When the command must have ended."""
+        return None if self.time_s is None else self.started_at + self.time_s
+
+    @property
+    def search_deadline(self) -> float | None:
+        """When the search ends, if it has found anything."""
+        if self.deadline is None or self.time_s is None:
+            return None
+        return self.deadline - AFTERWARDS_S - self.final_share * self.time_s
+
+    @property
+    def last_call(self) -> float | None:
+        """When the search ends even if it has found nothing."""
+        return None if self.deadline is None else self.deadline + _GRACE_S
+
+    def left_s(self) -> float | None:
+        """Return seconds until the deadline; negative when it is past."""
+        return None if self.deadline is None else self.deadline - time.time()
+
+    def left_for_training_s(self) -> float | None:
+        """Return seconds that the final trainings may take if they begin now."""
+        left_s = self.left_s()
+        return None if left_s is None else left_s - AFTERWARDS_S
+
+    def affordable_macs(self, macs_per_s: float, passes: int, num_slots: int) -> int | None:
+        """Return multiply-accumulates per image with which the search gets its evaluations.
+
+        Args:
+            macs_per_s: speed of one slot in training, counting those of forward passes only.
+            passes: images that one evaluation is trained on.
+            num_slots: evaluations under way at a time.
+        """
+        if self.time_s is None:
+            return None
+        seconds = self.time_s * (1 - self.final_share) * num_slots / _WANTED_EVALUATIONS
+        return int(seconds * macs_per_s / passes) // 1000 * 1000

@@ -1,0 +1,88 @@
+"""How networks are trained: every number of it.
+
+The defaults are the recipe ``fast``: a one-cycle schedule over few epochs of a subset while
+searching.
+"""
+
+import math
+from dataclasses import dataclass
+
+from evoconv.options import Options, option
+
+METRICS = ("accuracy", "balanced-accuracy", "macro-f1", "cross-entropy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Options):
+    """Optimiser, schedule, length and measure of every training of a study."""
+
+    optimizer: str = option(
+        "adamw", "optimiser", choices=("sgd", "rmsprop", "adam", "adamw", "adagrad")
+    )
+    learning_rate: float = option(0.01, "its (highest) learning rate", at_least=1e-7, at_most=100)
+    momentum: float = option(0.9, "momentum (sgd), or beta 1 (adam)", at_least=0, at_most=0.999)
+    rho: float = option(0.9, "decay of squared gradients (rmsprop)", at_least=0, at_most=0.9999)
+    epsilon: float = option(1e-7, "term against division by zero", at_least=0, at_most=1)
+    weight_decay: float = option(0.05, "weight decay of kernels", at_least=0, at_most=10)
+    schedule: str = option(
+        "one-cycle", "course of the learning rate", choices=("constant", "cosine", "one-cycle")
+    )
+    warm_up: float = option(
+        0.25,
+        "share of a one-cycle training with a rising rate",
+        at_least=0,
+        at_most=1,
+        unit="percent",
+    )
+    batch_size: int = option(128, "images per step", at_least=2, at_most=65536)
+    label_smoothing: float = option(
+        0.05, "share of each label spread over all classes", at_least=0, at_most=0.9, unit="percent"
+    )
+    initialisation: str = option(
+        "he-normal", "initial weights", choices=("glorot-uniform", "he-normal", "torch")
+    )
+    class_weights: str = option(
+        "none", "weight rare classes up in the loss", choices=("none", "balanced")
+    )
+    metric: str = option(
+        "accuracy", "what the search improves on validation images", choices=METRICS
+    )
+    epochs: int | None = option(
+        None, "epochs of an evaluation; unset: by --image-passes", at_least=1, at_most=100_000
+    )
+    image_passes: int = option(
+        25_000, "images an evaluation is trained on, repeats counted", at_least=1, unit="count"
+    )
+    train_images: int | None = option(
+        12_500,
+        "largest stratified subset an evaluation is trained on; paper: all",
+        at_least=2,
+        unit="count",
+    )
+    final_epochs: int | None = option(
+        None, "epochs of the final training; unset: by the set's size", at_least=1, at_most=100_000
+    )
+
+    def search_epochs(self, num_images: int) -> int:
+        """Return the epochs of an evaluation on this many training images, at least 1."""
+        if self.epochs is not None:
+            return self.epochs
+        return max(1, round(self.image_passes / self.subset(num_images)))
+
+    def subset(self, num_images: int) -> int:
+        """Return how many of this many training images an evaluation is trained on."""
+        return min(num_images, self.train_images or num_images)
+
+    def passes(self, num_images: int) -> int:
+        """Return the images an evaluation is trained on, each counted once per epoch."""
+        return self.search_epochs(num_images) * self.subset(num_images)
+
+    def longest_training(self, num_images: int) -> int:
+        """Return the epochs of the final training on this many images.
+
+        Unset, 25 epochs, and more for sets under 16,000 images, so that a small set gets about as
+        many steps, up to 200 epochs.
+        """
+        if self.final_epochs is not None:
+            return self.final_epochs
+        return min(200, max(25, math.ceil(400_000 / num_images)))

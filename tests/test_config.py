@@ -1,0 +1,85 @@
+import json
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from evoconv.config import GROUPS, RECIPES, config_from_dict, configure
+from evoconv.errors import ConfigError, StudyError
+from evoconv.option_text import flag_of
+
+
+def test_no_two_groups_share_the_name_of_an_option() -> None:
+    names = Counter(flag_of(one.name) for group in GROUPS.values() for one in fields(group))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_option_is_explained() -> None:
+    for group in GROUPS.values():
+        for one in fields(group):
+            assert one.metadata["rule"].help, one.name
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_configuration_survives_json(recipe: str) -> None:
+    config = configure("digits", {"max_parameters": "50k", "seed": None}, recipe=recipe, seed=4)
+    assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_text_is_read_as_people_write_it_and_numbers_as_they_are() -> None:
+    text = configure("digits", {"stop_at": "99.5", "time_s": "2m", "max_memory": "2MiB"})
+    plain = configure("digits", {"stop_at": 0.995, "time_s": 120, "max_memory": 2**21})
+    assert (text.budget, text.limits) == (plain.budget, plain.limits)
+
+
+def test_a_named_option_wins_over_the_recipe() -> None:
+    assert configure("digits", {}, recipe="paper").training.epochs == 10
+    assert configure("digits", {"epochs": 3}, recipe="paper").training.epochs == 3
+    assert configure("digits", {}, recipe="paper").split.folds == 5
+
+
+def test_time_is_ten_minutes_unless_evaluations_are_counted() -> None:
+    assert configure("digits", {}).budget.time_s == 600
+    assert configure("digits", {"evaluations": 5}).budget.time_s is None
+    both = configure("digits", {"evaluations": 5, "time_s": "1m"}).budget
+    assert (both.evaluations, both.time_s) == (5, 60)
+
+
+def test_every_study_without_a_seed_gets_its_own() -> None:
+    assert configure("digits", {}).seed != configure("digits", {}).seed
+
+
+def test_a_path_is_kept_so_that_it_holds_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "lots.csv").write_text("path,group\n")
+    monkeypatch.chdir(tmp_path)
+    config = configure("images", {"group_by": "lots.csv"})
+    assert config.source == str(tmp_path / "images")
+    assert config.split.group_by == str(tmp_path / "lots.csv")
+    assert configure("mnist", {"group_by": "lot(.)"}).source == "mnist"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tournament": "0"}, "--tournament must be in"),
+        ({"final_share": "120"}, "--final-share: a percentage"),
+        ({"time_s": "yesterday"}, "--time: a duration"),
+        ({"learning_rate": "fast"}, "--learning-rate must be a number, got fast"),
+        ({"metric": "luck"}, "--metric must be one of accuracy"),
+        ({"folds": 2.5}, "--folds"),
+        ({"nonsense": 1}, "unknown option nonsense"),
+    ],
+)
+def test_nonsense_is_one_sentence_with_the_flag(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        configure("digits", changes)
+
+
+@pytest.mark.parametrize("damage", [None, [], {"source": 1}, {"budget": {"time_s": -1}}, "text"])
+def test_a_damaged_configuration_is_refused(damage: object) -> None:
+    with pytest.raises(StudyError, match="configuration"):
+        config_from_dict(damage)
