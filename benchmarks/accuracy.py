@@ -1,4 +1,4 @@
-"""The headline: what ``evoconv evolve`` reaches in its time on real images, beside its baseline row.
+"""The headline: what ``evoconv evolve`` reaches in its time on real images, and its baseline.
 
 Each cell is one command line in a process of its own, with no option but the data, the time and the
 seed. Aims for ten minutes on two cores: 99.3 % on MNIST and 91.5 % on Fashion-MNIST.

@@ -21,15 +21,14 @@ import torch
 
 RESULTS = Path(os.environ.get("EVOCONV_RESULTS", Path(__file__).parent / "results"))
 
-_changed_settings: dict[str, str] = {}
+_settings: dict[str, str] = {}
 
 
 def setting(name: str, default: str) -> str:
-    """Return an environment variable that sizes a benchmark; results tell if it isn't the default."""
-    value = os.environ.get(name, default)
-    if value != default:
-        _changed_settings[name] = value
-    return value
+    """Return an environment variable that sizes a benchmark; results name it where it is set."""
+    if name in os.environ:
+        _settings[name] = os.environ[name]
+    return os.environ.get(name, default)
 
 
 class Cells:
@@ -69,7 +68,7 @@ class Cells:
         return [self._cells[one] for one in numbered]
 
     def _save(self) -> None:
-        settings = "".join(f"{name}={value} " for name, value in _changed_settings.items())
+        settings = "".join(f"{name}={value} " for name, value in _settings.items())
         num_repeats: Counter[str] = Counter()
         for name, figures in self._cells.items():
             num_repeats[_without_number(name)] += figures.get("n", 1)
@@ -115,7 +114,9 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a Markdown table."""
+    """Print a Markdown table; nothing if it has no rows."""
+    if not rows:
+        return
     print(f"\n### {title}\n")
     print("| " + " | ".join(head) + " |")
     print("|" + " --- |" * len(head))

@@ -1,11 +1,10 @@
 """Tables 1 and 4 of Vidnerová & Neruda 2018: their four networks, trained as there and tested.
 
-RMSprop with Keras' defaults, batch 128, 20 epochs, the whole training set; mean, standard deviation,
-minimum and maximum of the test accuracy over repeated trainings. These are reproductions: nothing is
-chosen by these figures.
+RMSprop with Keras' defaults, batch 128, 20 epochs, the whole training set; mean, standard
+deviation, minimum and maximum of the test accuracy over repeated trainings. These are
+reproductions: nothing is chosen by these figures.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.cells import Cells, print_table
+from benchmarks.cells import Cells, print_table, setting
 from evoconv.config import RECIPES
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches, ImageTensor, Standardisation
@@ -30,7 +29,7 @@ from evoconv.training.metrics import measure
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision, measure_precision
 
-REPEATS = int(os.environ.get("EVOCONV_REPEATS", "3"))
+REPEATS = int(setting("EVOCONV_REPEATS", "3"))
 PUBLISHED = {
     ("mnist", "async-mnist-baseline"): "98.97 ± 0.07 (98.84–99.13)",
     ("mnist", "async-mnist-evolved"): "99.25 ± 0.09 (99.10–99.37)",
@@ -128,3 +127,4 @@ def _train(
 
 if __name__ == "__main__":
     run(sys.argv[1:])
+    tables()

@@ -53,6 +53,7 @@ def tables() -> None:
 def _length(precision: Precision) -> dict[str, Any]:
     """Return the epochs that a task takes to last long enough, alone."""
     outcome, again = _run(1, 1, precision), _run(1, 5, precision)
+    # Validation, the same in all, is not paid per epoch.
     epoch_s = (_seconds(again) - _seconds(outcome)) / 4
     rest_s = _seconds(outcome) - epoch_s
     return {"epochs": max(1, round((TASK_S - rest_s) / epoch_s))}

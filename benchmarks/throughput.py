@@ -176,9 +176,9 @@ def _train_tightly(
         network.parameters(), lr=0.01, eps=1e-7, weight_decay=0.05, fused=True
     )
     generator = torch.Generator().manual_seed(0)
-    for rows in torch.randperm(len(labels_N), generator=generator).split(128):
+    for rows in torch.randperm(len(labels_N), generator=generator).split(128):  # type: ignore[no-untyped-call]
         with torch.autocast("cpu", torch.bfloat16, enabled=precision.bfloat16):
-            logits = network(images_NCHW[rows])
+            logits = network(images_NCHW.index_select(0, rows))
             loss = F.cross_entropy(logits, labels_N[rows], label_smoothing=0.05)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

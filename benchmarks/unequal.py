@@ -1,10 +1,11 @@
 """``async`` beside ``sync`` with real trainings of very unequal length.
 
-Each search has two workers and the same wall time; networks of up to 12 million multiply-accumulates
-are trained on few images, so that evaluations last from a fraction of a second to ten. Aims: workers
-of ``async`` busy at least 95 % of the time between their first job and the end of the search; 1.3
-times the evaluations of ``sync``. Also the median size of the last 50 individuals born, finished or
-not: Vidnerová & Neruda 2018 suspect that ``async`` prefers small networks.
+Each search has two workers and the same wall time; networks of up to 12 million
+multiply-accumulates are trained on few images, so that evaluations last from a fraction of a second
+to ten. Aims: workers of ``async`` busy at least 95 % of the time between their first job and the
+end of the search; 1.3 times the evaluations of ``sync``. Also the median size of the last 50
+individuals born, finished or not: Vidnerová & Neruda 2018 suspect that ``async`` prefers small
+networks.
 """
 
 import tempfile

@@ -1,12 +1,27 @@
-"""A tiny set of images, and studies on it that take seconds."""
+"""A tiny set of images, studies on it that take seconds, and a look at them while they run."""
 
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+import psutil
+from PIL import Image
+
+from evoconv.genomes.topology import Topology
+from evoconv.records import Trial, TrialState
+from evoconv.study.storage import Storage
+
+T = TypeVar("T")
+
+# Long enough for a machine that is busy with something else; never waited for in full.
+PATIENCE_S = 240.0
 
 # A few hundred images per evaluation; nothing here is about accuracy.
 FAST: dict[str, Any] = {
@@ -19,14 +34,29 @@ FAST: dict[str, Any] = {
 
 def write_stripes(path: Path, num_images: int = 150) -> Path:
     """Write an .npz of three classes: rows, columns, checks; return its path."""
+    images, labels = draw_stripes(num_images)
+    np.savez(path, images=images, labels=labels)
+    return path
+
+
+def write_stripe_files(folder: Path, num_images: int = 150) -> Path:
+    """Write the same images as PNG files in folders of their classes; return the folder."""
+    for number, (pixels, label) in enumerate(zip(*draw_stripes(num_images), strict=True)):
+        home = folder / ("rows", "columns", "checks")[label]
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(home / f"{number}.png")
+    return folder
+
+
+def draw_stripes(num_images: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return images (N, 10, 10) and labels (N,) in 0, 1, 2."""
     rng = np.random.default_rng(11)
     labels = rng.integers(3, size=num_images)
     images = rng.integers(0, 60, size=(num_images, 10, 10), dtype=np.uint8)
     images[labels == 0, ::2] += 120
     images[labels == 1, :, ::2] += 120
     images[labels == 2, ::2, ::2] += 120
-    np.savez(path, images=images, labels=labels)
-    return path
+    return images, labels
 
 
 def flags(options: dict[str, Any]) -> list[str]:
@@ -57,3 +87,67 @@ def start(*words: str, cwd: Path) -> "subprocess.Popen[str]":
         start_new_session=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+
+
+def wait_until(condition: Callable[[], T], what: str) -> T:
+    """Return the condition's value as soon as it is true; ``AssertionError`` after a long time."""
+    end = time.monotonic() + PATIENCE_S
+    while not (value := condition()):
+        assert time.monotonic() < end, f"waited in vain until {what}"
+        time.sleep(0.02)
+    return value
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Return all processes that a command has started and that are alive."""
+    try:
+        found: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
+        return found
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_until_gone(processes: Iterable[psutil.Process]) -> None:
+    """Return once none of the processes is alive."""
+    for one in processes:
+        wait_until(lambda: not _is_alive(one), f"{one} is gone")  # noqa: B023 - used at once
+
+
+def trials_in(run: Path) -> list[Trial]:
+    """Return a study's trials as they stand now; none while it isn't there."""
+    if not (run / "study.db").is_file():
+        return []
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        return storage.trials()
+
+
+def note_in(run: Path, name: str) -> Any:
+    """Return a note of a study as it stands now; None while it isn't there."""
+    if not (run / "study.db").is_file():
+        return None
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        return storage.note(name)
+
+
+def tells_in(run: Path) -> list[int]:
+    """Return the numbers of the individuals that were told, in order."""
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        return [n for event in storage.events() if event.kind == "tell" for n in event.numbers]
+
+
+def finished(trials: Iterable[Trial]) -> dict[int, str]:
+    """Return all that is kept of finished trials, by number, so that it can be compared."""
+    # As text: a NaN in a learning curve differs from itself.
+    return {one.number: repr(one) for one in trials if one.state.is_finished}
+
+
+def running(trials: Iterable[Trial]) -> dict[int, int]:
+    """Return attempts of the trials under way, by number."""
+    return {one.number: one.attempts for one in trials if one.state is TrialState.RUNNING}
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -8,12 +8,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evoconv.artifacts import WeightFiles
+from evoconv.artifacts import WeightFiles, write_atomically
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
@@ -178,10 +179,8 @@ class Finish:
     def _keep(self, name: str, outcome: Outcome) -> dict[str, Any]:
         """Save what a training gave; return its row."""
         result: FinalTraining = outcome.result
-        folder = self.run / "test"
-        folder.mkdir(exist_ok=True)
-        file = folder / f"{name}-{outcome.number}.npz"
-        np.savez_compressed(file, logits=result.logits, labels=result.labels)
+        file = self.run / "test" / f"{name}-{outcome.number}.npz"
+        _save_logits(file, result)
         if name == "repeat" and outcome.number == 0:
             save_model(self.run / "best", self.description, result.weights)
         return {
@@ -194,6 +193,16 @@ class Finish:
             "curve": [[one.epoch, one.seconds, one.train_loss] for one in result.curve],
             "at": time.time(),
         }
+
+
+def _save_logits(file: Path, result: FinalTraining) -> None:
+    content = BytesIO()
+    np.savez_compressed(content, logits=result.logits, labels=result.labels)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, content.getvalue())
+    except OSError as error:
+        raise StudyError(f"{file} can't be written: {error.strerror or error}") from error
 
 
 def save_search_weights(
