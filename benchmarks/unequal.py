@@ -1,6 +1,6 @@
 """``async`` beside ``sync`` with real trainings of very unequal length.
 
-Each search has two workers and the same wall time; networks of up to 12 million
+Each search has two workers and the same wall time; networks of up to 25 million
 multiply-accumulates are trained on few images, so that evaluations last from a fraction of a second
 to ten. Aims: workers of ``async`` busy at least 95 % of the time between their first job and the
 end of the search; 1.3 times the evaluations of ``sync``. Also the median size of the last 50
@@ -104,11 +104,12 @@ def _search(method: str, seed: int) -> dict[str, Any]:
             seed=seed,
             watch=watch,
             time=(SEARCH_S + _AROUND_S) / (1 - _FINAL_SHARE),
-            max_macs=12_000_000,
+            max_macs=25_000_000,
             image_passes=6_000,
             train_images=6_000,
             max_validation=2_000,
-            population=10,
+            # Four individuals per worker, as in the paper's comparison.
+            population=4 * _WORKERS,
             workers=_WORKERS,
             # Only the search counts: no training after it.
             final="evolved",

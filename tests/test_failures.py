@@ -40,17 +40,18 @@ from tests.small_studies import (
 Capture = pytest.CaptureFixture[str]
 Process = subprocess.Popen[str]
 
-NUM_EVALUATIONS = 8
-# Evaluations and final trainings long enough to be interrupted.
+NUM_EVALUATIONS = 7
+# Evaluations that take about a second.
 STUDY = FAST | {
-    "image_passes": 6000,
+    "image_passes": 4000,
     "evaluations": NUM_EVALUATIONS,
-    "final_epochs": 40,
-    "repeats": 3,
+    "final_epochs": 2,
     "workers": 2,
     "seed": 6,
 }
 ENDLESS = STUDY | {"evaluations": 100_000}
+# Final trainings that take a second or two.
+LONG_END = STUDY | {"image_passes": 400, "final_epochs": 40, "repeats": 3}
 
 
 @pytest.fixture
@@ -87,10 +88,10 @@ def final_training_goes_on(process: Process, run: Path) -> bool:
     return note is not None and 1 <= len(note["rows"]) < 3
 
 
-MOMENTS: dict[str, Callable[[Process, Path], bool]] = {
-    "worker start": workers_start,
-    "search": search_goes_on,
-    "final training": final_training_goes_on,
+MOMENTS: dict[str, tuple[Callable[[Process, Path], bool], dict[str, object]]] = {
+    "worker start": (workers_start, STUDY),
+    "search": (search_goes_on, STUDY),
+    "final training": (final_training_goes_on, LONG_END),
 }
 
 
@@ -102,16 +103,24 @@ def kill_all(process: Process) -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kill", [kill_coordinator, kill_all])
 @pytest.mark.parametrize(
-    "moment",
-    [pytest.param(name, marks=[] if name == "search" else pytest.mark.slow) for name in MOMENTS],
+    ("moment", "kill"),
+    [
+        ("search", kill_coordinator),
+        *(
+            pytest.param(moment, kill, marks=pytest.mark.slow)
+            for moment in MOMENTS
+            for kill in (kill_coordinator, kill_all)
+            if (moment, kill) != ("search", kill_coordinator)
+        ),
+    ],
 )
 def test_killed_at_any_moment_a_study_goes_on_where_it_was(
     moment: str, kill: Callable[[Process], None], source: Path
 ) -> None:
-    with started(source, STUDY) as (process, run):
-        wait_until(lambda: MOMENTS[moment](process, run), moment)
+    has_come, options = MOMENTS[moment]
+    with started(source, options) as (process, run):
+        wait_until(lambda: has_come(process, run), moment)
         workers = workers_of(process)
         kill(process)
         process.wait()
@@ -128,8 +137,10 @@ def test_killed_at_any_moment_a_study_goes_on_where_it_was(
     assert sum(one.attempts for one in after) == NUM_EVALUATIONS + len(under_way)
     assert sorted(tells_in(run)) == [one.number for one in after]
     assert [one.number for one in after] == list(range(len(after)))
-    assert note_in(run, "final")["rows"][: len(rows)] == rows
-    assert_usable(run, NUM_EVALUATIONS)
+    final = note_in(run, "final")["rows"]
+    assert final[: len(rows)] == rows
+    assert sorted(row["number"] for row in final) == list(range(len(final)))
+    assert_usable(run)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +154,9 @@ def test_killed_at_any_moment_a_study_goes_on_where_it_was(
 def test_ctrl_c_saves_the_best_and_says_how_to_go_on(
     moment: str, saved: bool, source: Path, capsys: Capture
 ) -> None:
-    with started(source, STUDY) as (process, run):
-        wait_until(lambda: MOMENTS[moment](process, run), moment)
+    has_come, options = MOMENTS[moment]
+    with started(source, options) as (process, run):
+        wait_until(lambda: has_come(process, run), moment)
         workers = workers_of(process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
         _, err = process.communicate()
@@ -164,14 +176,15 @@ def test_ctrl_c_saves_the_best_and_says_how_to_go_on(
     assert capsys.readouterr() == ("", "")
     after = finished(trials_in(run))
     assert {number: after[number] for number in done} == done
-    assert_usable(run, NUM_EVALUATIONS)
+    assert_usable(run)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["search", "final training"])
 def test_a_request_to_terminate_is_orderly(moment: str, source: Path) -> None:
-    with started(source, STUDY) as (process, run):
-        wait_until(lambda: MOMENTS[moment](process, run), moment)
+    has_come, options = MOMENTS[moment]
+    with started(source, options) as (process, run):
+        wait_until(lambda: has_come(process, run), moment)
         workers = workers_of(process)
         process.terminate()
         _, err = process.communicate()
@@ -183,7 +196,7 @@ def test_a_request_to_terminate_is_orderly(moment: str, source: Path) -> None:
     assert main(["resume", str(run), "--quiet"]) == 0
     after = finished(trials_in(run))
     assert {number: after[number] for number in done} == done
-    assert_usable(run, NUM_EVALUATIONS)
+    assert_usable(run)
 
 
 def test_a_second_process_on_a_run_folder_is_refused(source: Path, capsys: Capture) -> None:
@@ -232,7 +245,7 @@ def spawned_by_me() -> list[psutil.Process]:
 def test_a_killed_worker_costs_one_attempt_and_two_the_trial(source: Path) -> None:
     watch = KillingWatch({1: 1, 2: 2})
     # Long evaluations: a report must arrive before they end.
-    changes = STUDY | {"evaluations": 4, "workers": 1, "repeats": 1, "image_passes": 40_000}
+    changes = STUDY | {"evaluations": 4, "workers": 1, "image_passes": 40_000}
     result = evoconv.evolve(source, out=source.parent / "run", watch=watch, **changes)
     assert watch.kills_left == {1: 0, 2: 0}
     trials = result.trials
@@ -262,7 +275,7 @@ def test_if_every_candidate_needs_too_much_memory_the_search_says_so(
     # Or the limit would be met before the first candidate, where it is told as well.
     monkeypatch.setattr(session._Session, "_precision", lambda *_: Precision())
     changes = STUDY | {"worker_memory": "20MB", "image_passes": 10_000_000}
-    with pytest.raises(SearchFailed, match="all 8 evaluations .* out of memory: used .* 20 MB"):
+    with pytest.raises(SearchFailed, match=r"all 8 evaluations .* out of memory: used .* 20 MB"):
         evoconv.evolve(source, out=source.parent / "run", **(changes | {"evaluations": 50}))
     for one in trials_in(source.parent / "run"):
         if one.state.is_finished:
@@ -306,8 +319,8 @@ def test_weights_that_cannot_be_saved_are_no_fault_of_a_candidate(
     run = source.parent / "run"
     run.mkdir()
     (run / "weights").write_text("in the way")
-    words = ["evolve", str(source), "--out", str(run), "--quiet", *flags(STUDY)]
-    assert main(words) == 2
+    quick = STUDY | {"image_passes": 400}
+    assert main(["evolve", str(source), "--out", str(run), "--quiet", *flags(quick)]) == 2
     err = capsys.readouterr().err
     assert err.startswith("evoconv: the weights of trial ")
     assert "can't be saved" in err
@@ -316,7 +329,7 @@ def test_weights_that_cannot_be_saved_are_no_fault_of_a_candidate(
 
     (run / "weights").unlink()
     assert main(["resume", str(run), "--quiet"]) == 0
-    assert_usable(run, NUM_EVALUATIONS)
+    assert_usable(run)
 
 
 @pytest.fixture
@@ -338,9 +351,10 @@ def test_a_full_disk_ends_with_a_sentence_and_leaves_the_study_intact(
     moment: str, source: Path, small_disk: Path, capsys: Capture
 ) -> None:
     run, ballast = small_disk / "run", small_disk / "ballast"
-    process = start("evolve", str(source), "--out", str(run), *flags(STUDY), cwd=source.parent)
+    has_come, options = MOMENTS[moment]
+    process = start("evolve", str(source), "--out", str(run), *flags(options), cwd=source.parent)
     try:
-        wait_until(lambda: MOMENTS[moment](process, run), moment)
+        wait_until(lambda: has_come(process, run), moment)
         fill(ballast)
         _, err = process.communicate()
     finally:
@@ -360,7 +374,7 @@ def test_a_full_disk_ends_with_a_sentence_and_leaves_the_study_intact(
     assert capsys.readouterr().err == ""
     after = finished(trials_in(run))
     assert {number: after[number] for number in done} == done
-    assert_usable(run, NUM_EVALUATIONS)
+    assert_usable(run)
 
 
 def fill(path: Path) -> None:
@@ -374,13 +388,12 @@ def fill(path: Path) -> None:
                 continue
 
 
-def assert_usable(run: Path, num_evaluations: int) -> None:
+def assert_usable(run: Path) -> None:
     """Check that a study has come to its end with a network that can be used."""
     result = evoconv.Result(run)
     assert result.summary["complete"] is True
-    assert result.summary["evaluations"] == num_evaluations
+    assert result.summary["evaluations"] == NUM_EVALUATIONS
     assert result.summary["failed"] == 0
-    assert result.summary["repeats"] == 3
     assert result.summary["test_accuracy"] > 0.2
     assert not running(result.trials)
     assert result.best.classifier.classes == ("0", "1", "2")

@@ -7,7 +7,7 @@ def test_without_a_time_nothing_is_limited() -> None:
     plan = Timetable(started_at=0.0, time_s=None, final_share=0.4)
     assert plan.deadline is plan.search_deadline is plan.last_call is None
     assert plan.left_s() is plan.left_for_training_s() is None
-    assert plan.affordable_macs(1e9, 1000, 2) is None
+    assert plan.affordable_macs(1e9, 1000, 1000, 2) is None
 
 
 def test_search_final_training_and_the_rest_fill_the_time() -> None:
@@ -26,12 +26,14 @@ def test_what_is_left_is_measured_from_now() -> None:
 
 
 def test_more_time_workers_or_speed_afford_larger_networks() -> None:
-    def most(time_s: float, speed: float, slots: int) -> int:
+    def most(time_s: float, speed: float, slots: int, num_images: int = 1) -> int:
         plan = Timetable(started_at=0.0, time_s=time_s, final_share=0.5)
-        macs = plan.affordable_macs(speed, 10_000, slots)
+        macs = plan.affordable_macs(speed, 10_000, num_images, slots)
         assert macs is not None
         return macs
 
-    # 600 s of search on one slot in 20 evaluations: 30 s each at 1e9 / 10,000 per second.
-    assert most(1200, 1e9, 1) == 3_000_000
-    assert most(2400, 1e9, 1) == most(1200, 2e9, 1) == most(1200, 1e9, 2) == 6_000_000
+    # 800 s of search on one slot in 40 evaluations: 20 s each at 1e9 / 10,000 per second.
+    assert most(1600, 1e9, 1) == 2_000_000
+    assert most(3200, 1e9, 1) == most(1600, 2e9, 1) == most(1600, 1e9, 2) == 4_000_000
+    # 800 s of final training in 8 epochs of 100,000 images: 100 s each.
+    assert most(1600, 1e9, 1, 100_000) == 1_000_000

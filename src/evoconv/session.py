@@ -257,7 +257,9 @@ class _Session:
         images_per_s = note["images_per_second"][note["description"]]
         most = self._timetable.affordable_macs(
             images_per_s * probe_macs(self._prepared.input_shape[0]),
-            len(splits.folds) * self._config.training.passes(len(splits.folds[0][0])),
+            len(splits.folds)
+            * self._config.training.passes(len(splits.folds[0][0]), self._prepared.input_shape),
+            len(splits.training),
             num_slots,
         )
         space = self._prepared.space

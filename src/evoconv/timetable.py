@@ -7,8 +7,8 @@ from dataclasses import dataclass
 AFTERWARDS_S = 6.0
 # A command that has nothing yet may be late by this: better than to end with empty hands.
 _GRACE_S = 4.0
-# The slowest network that is tried would still allow so many evaluations in the time.
-_WANTED_EVALUATIONS = 20
+_WANTED_EVALUATIONS = 40
+_WANTED_EPOCHS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +51,22 @@ class Timetable:
         left_s = self.left_s()
         return None if left_s is None else left_s - AFTERWARDS_S
 
-    def affordable_macs(self, macs_per_s: float, passes: int, num_slots: int) -> int | None:
-        """Return multiply-accumulates per image with which the search gets its evaluations.
+    def affordable_macs(
+        self, macs_per_s: float, passes: int, num_images: int, num_slots: int
+    ) -> int | None:
+        """Return multiply-accumulates per image of the slowest networks worth trying.
+
+        The search has time for ``_WANTED_EVALUATIONS`` even of those, and the final training for
+        ``_WANTED_EPOCHS``.
 
         Args:
             macs_per_s: speed of one slot in training, counting those of forward passes only.
             passes: images that one evaluation is trained on.
+            num_images: images that the final network is trained on in an epoch.
             num_slots: evaluations under way at a time.
         """
         if self.time_s is None:
             return None
-        seconds = self.time_s * (1 - self.final_share) * num_slots / _WANTED_EVALUATIONS
-        return int(seconds * macs_per_s / passes) // 1000 * 1000
+        search_s = self.time_s * (1 - self.final_share) * num_slots / _WANTED_EVALUATIONS
+        epoch_s = self.time_s * self.final_share / _WANTED_EPOCHS
+        return int(macs_per_s * min(search_s / passes, epoch_s / num_images)) // 1000 * 1000

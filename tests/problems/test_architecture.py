@@ -48,9 +48,12 @@ def test_every_metric_has_an_objective() -> None:
 
 def test_recipes_count_their_image_passes() -> None:
     recipe = Recipe(image_passes=20_000, train_images=10_000)
-    assert (recipe.search_epochs(50_000), recipe.passes(50_000)) == (2, 20_000)
-    assert (recipe.search_epochs(1_000), recipe.passes(1_000)) == (20, 20_000)
-    assert Recipe(epochs=3, train_images=None).passes(100) == 300
+    shape = (1, 28, 28)
+    assert (recipe.search_epochs(50_000, shape), recipe.passes(50_000, shape)) == (2, 20_000)
+    assert (recipe.search_epochs(1_000, shape), recipe.passes(1_000, shape)) == (20, 20_000)
+    assert Recipe(epochs=3, train_images=None).passes(100, shape) == 300
+    assert Recipe().passes(1_000, (3, 8, 8)) == Recipe().passes(1_000, shape) == 25_000
+    assert Recipe().passes(1_000, (1, 56, 56)) == 12_000  # the half, in whole epochs
     assert recipe.longest_training(60_000) == 25
     assert recipe.longest_training(1_000) == 200
     assert Recipe(final_epochs=7).longest_training(60_000) == 7

@@ -66,7 +66,8 @@ class ImageTensor:
 
     def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return standardised images, float32 (B, C, H, W), and their labels, int64 (B,)."""
-        pixels_BHWC = self._images_NHWC[rows]
+        # index_select copies whole images; indexing with [] goes value by value.
+        pixels_BHWC = self._images_NHWC.index_select(0, rows)
         if self._is_wide:
             pixels_BHWC = pixels_BHWC.to(torch.int32) & 0xFFFF
         images_BHWC = (pixels_BHWC.float() - self._mean_C) * self._scale_C

@@ -8,7 +8,9 @@ Source: the two parts are those of Vidnerová & Neruda 2018, section 3.1.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -54,13 +56,15 @@ class Topology:
     def digest(self) -> str:
         """16 hexadecimal digits of the SHA-256 of what is built, not of how it is written."""
         if not self._digest:
-            text = _as_text(_phenotype(self))
+            # One way of writing for all topologies that build the same network.
+            built = [one for one in self.features if not _is_nothing(one)]
+            text = _as_text(map(_normal_text, built), self.classifier, self.reduction)
             object.__setattr__(self, "_digest", sha256(text.encode()).hexdigest()[:16])
         return self._digest
 
     def to_json(self) -> str:
         """Canonical JSON, every field written: equal topologies give equal text."""
-        return _as_text(self)
+        return _as_text(map(_layer_text, self.features), self.classifier, self.reduction)
 
     @classmethod
     def from_json(cls, text: str) -> "Topology":
@@ -89,13 +93,20 @@ class Topology:
         )
 
 
-def _as_text(topology: Topology) -> str:
-    data = {
-        "features": [_as_data(layer) for layer in topology.features],
-        "classifier": [_as_data(layer) for layer in topology.classifier],
-        "reduction": topology.reduction,
-    }
-    return json.dumps(data, separators=(",", ":"))
+def _as_text(features: Iterable[str], classifier: Iterable[Dense], reduction: str) -> str:
+    first, second = ",".join(features), ",".join(map(_layer_text, classifier))
+    return f'{{"features":[{first}],"classifier":[{second}],"reduction":"{reduction}"}}'
+
+
+# Children share most layers with their parents, and a long study is replayed in one go.
+@lru_cache(maxsize=100_000)
+def _layer_text(layer: Layer) -> str:
+    return json.dumps(_as_data(layer), separators=(",", ":"))
+
+
+@lru_cache(maxsize=100_000)
+def _normal_text(layer: FeatureLayer) -> str:
+    return _layer_text(_normal_form(layer))
 
 
 def _as_data(layer: Layer) -> dict[str, Any]:
@@ -136,14 +147,8 @@ def _layer_from(where: str, data: object) -> Layer:
     return layer
 
 
-def _phenotype(topology: Topology) -> Topology:
-    """Return the one way of writing all topologies that build the same network."""
-    built = [
-        _normal_form(layer)
-        for layer in topology.features
-        if not (isinstance(layer, Pooling) and layer.is_nothing)
-    ]
-    return replace(topology, features=tuple(built))
+def _is_nothing(layer: FeatureLayer) -> bool:
+    return isinstance(layer, Pooling) and layer.is_nothing
 
 
 def _normal_form(layer: FeatureLayer) -> FeatureLayer:

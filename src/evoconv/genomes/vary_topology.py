@@ -50,7 +50,11 @@ def cross(
         rng,
         lambda part: len(part) <= options.max_classifier,
     )
-    return replace(first, features=fit_features(features, input_shape), classifier=classifier)
+    return Topology(
+        features=fit_features(features, input_shape),
+        classifier=classifier,
+        reduction=first.reduction,
+    )
 
 
 def mutate(

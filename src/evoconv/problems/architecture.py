@@ -108,7 +108,7 @@ class EvaluateArchitecture:
             augmentation=self.augmentation,
             generator=torch.Generator().manual_seed(seed),
         )
-        epochs = self.recipe.search_epochs(len(training))
+        epochs = self.recipe.search_epochs(len(training), image_set.input_shape)
         reports = train(
             network,
             batches,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from evoconv.options import Options, option
 
+Shape = tuple[int, int, int]
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1", "cross-entropy")
 
 
@@ -50,8 +51,12 @@ class Recipe(Options):
     epochs: int | None = option(
         None, "epochs of an evaluation; unset: by --image-passes", at_least=1, at_most=100_000
     )
-    image_passes: int = option(
-        25_000, "images an evaluation is trained on, repeats counted", at_least=1, unit="count"
+    image_passes: int | None = option(
+        None,
+        "images an evaluation is trained on, repeats counted; unset: 25k of 28×28 pixels, fewer of"
+        " larger ones",
+        at_least=1,
+        unit="count",
     )
     train_images: int | None = option(
         12_500,
@@ -63,19 +68,26 @@ class Recipe(Options):
         None, "epochs of the final training; unset: by the set's size", at_least=1, at_most=100_000
     )
 
-    def search_epochs(self, num_images: int) -> int:
-        """Return the epochs of an evaluation on this many training images, at least 1."""
+    def search_epochs(self, num_images: int, shape: Shape) -> int:
+        """Return the epochs of an evaluation on this many training images of shape (C, H, W).
+
+        Unset, as many as make up the image passes, at least 1. Those, unset, are 25,000 for images
+        of up to 28×28 and fewer for larger ones, in proportion to the side: a compromise between
+        equal time (in proportion to the area) and equal training.
+        """
         if self.epochs is not None:
             return self.epochs
-        return max(1, round(self.image_passes / self.subset(num_images)))
+        side = math.sqrt(shape[1] * shape[2])
+        passes = self.image_passes or 25_000 * min(1.0, 28 / side)
+        return max(1, round(passes / self.subset(num_images)))
 
     def subset(self, num_images: int) -> int:
         """Return how many of this many training images an evaluation is trained on."""
         return min(num_images, self.train_images or num_images)
 
-    def passes(self, num_images: int) -> int:
+    def passes(self, num_images: int, shape: Shape) -> int:
         """Return the images an evaluation is trained on, each counted once per epoch."""
-        return self.search_epochs(num_images) * self.subset(num_images)
+        return self.search_epochs(num_images, shape) * self.subset(num_images)
 
     def longest_training(self, num_images: int) -> int:
         """Return the epochs of the final training on this many images.
