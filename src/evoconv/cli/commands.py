@@ -1,6 +1,7 @@
 """What each command does; see ``COMMANDS``. Heavy modules are imported by those that need them."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -31,8 +32,9 @@ def evolve(parsed: argparse.Namespace, started_at: float) -> int:
         recipe=parsed.recipe,
         seed=parsed.seed,
     )
-    from evoconv.cli.watching import run_watched
-    from evoconv.session import start_study
+    with ctrl_c_waits():
+        from evoconv.cli.watching import run_watched
+        from evoconv.session import start_study
 
     out = None if parsed.out is None else Path(parsed.out)
     return run_watched(
@@ -50,8 +52,9 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
     evaluations = _read("--evaluations", parse_count, parsed.evaluations)
     with _stored(run) as storage:
         metric = config_from_dict(storage.config).training.metric
-    from evoconv.cli.watching import run_watched
-    from evoconv.session import resume_study
+    with ctrl_c_waits():
+        from evoconv.cli.watching import run_watched
+        from evoconv.session import resume_study
 
     return run_watched(
         lambda watch: resume_study(
@@ -135,6 +138,23 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": evaluate,
     "methods": methods,
 }
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back to the end of the block: amid an import of torch it makes C++ code abort."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed: list[int] = []
+    # Not a signal mask: the libraries' threads would take the signal, and pass it on at once.
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager
