@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from evoconv.genomes.topology import Convolution, Dense, Topology
+from evoconv.genomes.layers import Convolution, Dense
+from evoconv.genomes.topology import Topology
 from evoconv.problems.architecture import new_network, stratified_subset
 from evoconv.problems.objectives import OBJECTIVES
 from evoconv.training.options import METRICS, Recipe
