@@ -223,8 +223,10 @@ def test_workers_use_one_thread_and_the_parents_environment_stays(
 
 def test_workers_are_deaf_to_interrupts_from_their_start_on() -> None:
     with closing(ProcessExecutor(tasks.set_up, ["cpu"])) as executor:
-        (child,) = _workers_of(os.getpid())
-        child.send_signal(signal.SIGINT)  # Python has hardly started there
+        # Not by its command line, which it may not have yet.
+        (child,) = active_children()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGINT)  # Python has hardly started there
         executor.submit(Job(number=0, task=tasks.run_until_told))
         pid = int(wait_for_progress(executor).message)
         assert pid == child.pid
