@@ -26,7 +26,6 @@ from evoconv.execution.processes import ProcessExecutor
 from evoconv.export.check import check_saved
 from evoconv.export.finish import Finish, save_search_weights
 from evoconv.genomes.reference import baseline
-from evoconv.genomes.shapes import cost
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
 from evoconv.preparation import Prepared, prepare
@@ -40,7 +39,7 @@ from evoconv.seeds import Purpose, seed_for
 from evoconv.study.lock import lock_folder
 from evoconv.study.replay import resume
 from evoconv.study.runner import INTERRUPTED, run_search
-from evoconv.study.stop import StopRules
+from evoconv.study.stop import StopRules, Tally
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Watch
 from evoconv.timetable import AFTERWARDS_S, Timetable
@@ -298,7 +297,7 @@ class _Session:
         task = EvaluateArchitecture(
             number=individual.number,
             topology=topology,
-            cost=cost(topology, prepared.input_shape, prepared.num_classes),
+            cost=prepared.space.cost(topology),
             seed=seed_for(self._config.seed, Purpose.EVALUATE, individual.number),
             recipe=self._config.training,
             augmentation=self._config.augmentation,
@@ -345,19 +344,16 @@ class _Session:
     def _save_best_so_far(self) -> None:
         """Save the best with its weights from the search; the test split stays unread."""
         tested = self._storage.note("final") or {"rows": []}
-        complete = [one for one in self._storage.trials() if one.individual.measurement]
-        if complete and not tested["rows"]:
-            best = max(complete, key=self._fitness)
-            topology = best.individual.genome
+        tally = Tally(self._objective)
+        for trial in self._storage.trials():
+            if trial.state.is_finished:
+                tally.add(trial.individual)
+        if tally.best is not None and not tested["rows"]:
+            topology = tally.best.genome
             assert isinstance(topology, Topology)
             description = self._prepared.description(topology)
-            save_search_weights(self._run, self._weights, best.number, description)
+            save_search_weights(self._run, self._weights, tally.best.number, description)
         self._report()
-
-    def _fitness(self, trial: Trial) -> tuple[float, int]:
-        """Return what the best is the largest of; of equals the older."""
-        assert trial.individual.measurement is not None
-        return self._objective.fitness(trial.individual.measurement), -trial.number
 
     def _report(self) -> None:
         write_result(self._run, self._storage)

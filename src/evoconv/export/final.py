@@ -12,7 +12,7 @@ from torch import nn
 
 from evoconv.artifacts import WeightFiles
 from evoconv.data.augmentation import Augmentation
-from evoconv.data.batches import Batches, ImageTensor, Standardisation
+from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.image_set import ImageSet
 from evoconv.data.splits import SplitOptions
 from evoconv.data.test_split import test_indices
@@ -21,10 +21,10 @@ from evoconv.execution.executor import Control
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.weights import load_weights, weights_to_bytes
-from evoconv.problems.architecture import curve_points, new_network
+from evoconv.problems.architecture import curve_points, train_topology
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
-from evoconv.training.loop import predict_logits, train
+from evoconv.training.loop import predict_logits
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 
@@ -60,27 +60,18 @@ class TrainFinal:
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:
         """Return the trained network; raises ``JobFailed`` if the loss left the finite numbers."""
-        image_set = workplace.image_set
-        network = new_network(
-            self.topology, image_set.input_shape, len(image_set.classes), self.recipe, self.seed
-        )
         rows = workplace.splits.training
-        batches = Batches(
-            source=workplace.tensor,
-            rows=torch.from_numpy(rows),
-            batch_size=self.recipe.batch_size,
-            augmentation=self.augmentation,
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-        reports = train(
-            network,
-            batches,
+        network, reports = train_topology(
+            self.topology,
+            workplace,
+            rows,
             self.recipe,
+            self.augmentation,
             self.precision,
             control,
+            seed=self.seed,
             epochs=self.epochs,
             time_limit_s=self.time_limit_s,
-            class_weights=workplace.class_weights(rows, self.recipe.class_weights),
         )
         curve = tuple(curve_points(reports, fold=0))
         return _tested(network, workplace, self.split, self.study_seed, curve, len(rows))
@@ -102,7 +93,7 @@ class TestEvolved:
         """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
         image_set = workplace.image_set
         network = build(self.topology, image_set.input_shape, len(image_set.classes))
-        load_weights(network, _stored(self.weights, self.number))
+        load_weights(network, stored_weights(self.weights, self.number))
         trained_on = len(workplace.splits.folds[0][0])
         return _tested(network, workplace, self.split, self.study_seed, (), trained_on)
 
@@ -148,7 +139,8 @@ def _tested(
     )
 
 
-def _stored(weights: WeightFiles, number: int) -> bytes:
+def stored_weights(weights: WeightFiles, number: int) -> bytes:
+    """Return a trial's weights from the search; ``StudyError`` if they are missing or damaged."""
     content = weights.read(number)
     if content is None:
         raise StudyError(f"the weights of trial {number} are missing")

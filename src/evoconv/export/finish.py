@@ -19,7 +19,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
 from evoconv.execution.executor import Executor, Job, Outcome, Progress
-from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal
+from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal, stored_weights
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.topology import Topology
@@ -213,7 +213,4 @@ def save_search_weights(
     Raises:
         StudyError: its weights are missing or damaged, or the disk is full.
     """
-    content = weights.read(number)
-    if content is None:
-        raise StudyError(f"the weights of trial {number} are missing")
-    save_model(run / "best", description, content)
+    save_model(run / "best", description, stored_weights(weights, number))

@@ -95,30 +95,63 @@ class EvaluateArchitecture:
     def _train_fold(
         self, workplace: Workplace, control: Control, fold: int, training: npt.NDArray[np.int64]
     ) -> tuple[nn.Module, list[CurvePoint], int]:
-        seed = self.seed + fold
         image_set = workplace.image_set
-        network = new_network(
-            self.topology, image_set.input_shape, len(image_set.classes), self.recipe, seed
-        )
         chosen = stratified_subset(training, image_set.labels, self.recipe.train_images)
-        batches = Batches(
-            source=workplace.tensor,
-            rows=torch.from_numpy(chosen),
-            batch_size=self.recipe.batch_size,
-            augmentation=self.augmentation,
-            generator=torch.Generator().manual_seed(seed),
-        )
         epochs = self.recipe.search_epochs(len(training), image_set.input_shape)
-        reports = train(
-            network,
-            batches,
+        network, reports = train_topology(
+            self.topology,
+            workplace,
+            chosen,
             self.recipe,
+            self.augmentation,
             self.precision,
             control,
+            seed=self.seed + fold,
             epochs=epochs,
-            class_weights=workplace.class_weights(chosen, self.recipe.class_weights),
         )
         return network, curve_points(reports, fold), len(chosen) * epochs
+
+
+def train_topology(
+    topology: Topology,
+    workplace: Workplace,
+    rows: npt.NDArray[np.int64],
+    recipe: Recipe,
+    augmentation: Augmentation,
+    precision: Precision,
+    control: Control,
+    *,
+    seed: int,
+    epochs: int,
+    time_limit_s: float | None = None,
+) -> tuple[nn.Module, list[EpochReport]]:
+    """Return the topology's network, trained anew on the rows, and a report per epoch.
+
+    The seed fixes the initial weights and the batches; the rest is as ``train`` has it.
+
+    Raises:
+        JobFailed: the loss left the finite numbers.
+    """
+    image_set = workplace.image_set
+    network = new_network(topology, image_set.input_shape, len(image_set.classes), recipe, seed)
+    batches = Batches(
+        source=workplace.tensor,
+        rows=torch.from_numpy(rows),
+        batch_size=recipe.batch_size,
+        augmentation=augmentation,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    reports = train(
+        network,
+        batches,
+        recipe,
+        precision,
+        control,
+        epochs=epochs,
+        time_limit_s=time_limit_s,
+        class_weights=workplace.class_weights(rows, recipe.class_weights),
+    )
+    return network, reports
 
 
 def new_network(
