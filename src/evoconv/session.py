@@ -14,11 +14,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from evoconv.artifacts import WeightFiles
 from evoconv.config import StudyConfig, config_from_dict
-from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
+from evoconv.errors import EvoconvError, SearchFailed, StudyError
 from evoconv.evolution.catalogue import build_strategy
 from evoconv.evolution.strategy import Strategy
 from evoconv.execution.executor import Executor, Job
@@ -157,14 +155,15 @@ class _Session:
         self._report()
 
     def _search_and_finish(self) -> None:
+        # Before the first worker: whoever interrupts from here on is told how to go on.
+        self._watch.begun(
+            run=self._run,
+            method=self._config.method,
+            time_s=self._timetable.left_s(),
+            num_slots=len(self._prepared.devices),
+            facts=self._prepared.facts(),
+        )
         with self._executor() as executor:
-            self._watch.begun(
-                run=self._run,
-                method=self._config.method,
-                time_s=self._timetable.left_s(),
-                num_slots=executor.num_slots,
-                facts=self._prepared.facts(),
-            )
             precision = self._precision(executor)
             strategy = self._strategy(executor.num_slots)
             reason = self._search(executor, strategy, precision)
@@ -181,16 +180,14 @@ class _Session:
 
     @contextmanager
     def _executor(self) -> Iterator[Executor]:
-        options = self._config.workers
-        num_gpus = torch.cuda.device_count() if options.device != "cpu" else 0
-        if options.device == "cuda" and num_gpus == 0:
-            raise ConfigError("--device cuda: torch finds no GPU")
         setup = OpenWorkplace(
             folder=self._prepared.image_set.folder,
             splits=self._prepared.splits,
             standardisation=self._prepared.standardisation,
         )
-        executor = ProcessExecutor(setup, options.slots(num_gpus), options.worker_memory)
+        executor = ProcessExecutor(
+            setup, self._prepared.devices, self._config.workers.worker_memory
+        )
         try:
             yield executor
         finally:

@@ -203,14 +203,15 @@ def fit_features(
         if isinstance(layer, Pooling):
             if (height, width) == (1, 1):
                 continue
-            if layer.padding == "valid":
+            if layer.padding == "valid" and (layer.size[0] > height or layer.size[1] > width):
                 layer = replace(layer, size=(min(layer.size[0], height), min(layer.size[1], width)))
             window, stride, padding = layer.size, layer.steps, layer.padding
         elif isinstance(layer, Residual):
             window, stride, padding = layer.kernel, layer.stride, "same"
         else:
-            if layer.padding == "valid":
-                kernel = (min(layer.kernel[0], height), min(layer.kernel[1], width))
+            kernel = layer.kernel
+            if layer.padding == "valid" and (kernel[0] > height or kernel[1] > width):
+                kernel = (min(kernel[0], height), min(kernel[1], width))
                 layer = replace(layer, kernel=kernel)
             window, stride, padding = layer.kernel, layer.stride, layer.padding
         height = output_size(height, window[0], stride[0], padding)
