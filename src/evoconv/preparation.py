@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from evoconv.config import StudyConfig
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Declared, ImageSet
 from evoconv.data.sources import load_image_set
 from evoconv.data.splits import SearchSplits, search_splits
-from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import build_strategy
-from evoconv.execution.options import WorkerOptions
 from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
 from evoconv.problems.objectives import OBJECTIVES
+from evoconv.problems.workplace import devices_of
 from evoconv.study.watch import Watch
 
 
@@ -94,7 +92,7 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
     Raises:
         UserError: images that can't be used, limits no network can meet, an unknown method.
     """
-    devices = _devices(config.workers)
+    devices = devices_of(config.workers)
     image_set = load_image_set(config.source, config.data, notify=watch.notify)
     splits = search_splits(image_set, config.split, config.seed)
     space = TopologySpace(
@@ -112,10 +110,3 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
         standardisation=Standardisation.of(image_set.images, splits.training),
         space=space,
     )
-
-
-def _devices(options: WorkerOptions) -> tuple[str, ...]:
-    num_gpus = torch.cuda.device_count() if options.device != "cpu" else 0
-    if options.device == "cuda" and num_gpus == 0:
-        raise ConfigError("--device cuda: torch finds no GPU")
-    return options.slots(num_gpus)

@@ -5,7 +5,17 @@ from math import comb, sqrt
 import numpy as np
 import pytest
 
-from evoconv.evolution.selection import Member, admit, rank, tournament
+from evoconv.evolution.options import PARENT_SELECTION_NAMES, EvolutionOptions
+from evoconv.evolution.selection import (
+    PARENT_SELECTIONS,
+    Member,
+    admit,
+    probabilistic_tournament,
+    rank,
+    roulette,
+    select_parent,
+    tournament,
+)
 from evoconv.records import Objective
 from evoconv.seeds import Purpose, stream
 from tests.simulation import SCORE, individual, measured
@@ -27,6 +37,57 @@ def test_a_member_wins_as_often_as_the_others_drawn_with_it_are_worse(size: int)
     )
     for place, won in enumerate(wins):
         chance = comb(place, size - 1) / comb(7, size)
+        assert abs(won / NUM_DRAWS - chance) <= 4 * sqrt(chance * (1 - chance) / NUM_DRAWS)
+
+
+@pytest.mark.parametrize("win", [0.0, 0.3, 0.8, 1.0])
+def test_a_probabilistic_tournament_of_all_is_won_down_the_ranks(win: float) -> None:
+    ranked = members(0, 1, 2, 3)
+    rng = stream(2, Purpose.BIRTH, 0)
+    wins = np.bincount(
+        [probabilistic_tournament(ranked, rng, size=4, win=win).number for _ in range(NUM_DRAWS)],
+        minlength=4,
+    )
+    chances = [(1 - win) ** 3, win * (1 - win) ** 2, win * (1 - win), win]
+    assert_frequencies(wins, chances)
+
+
+def test_a_sure_winner_makes_both_tournaments_the_same() -> None:
+    ranked = members(5, 3, 8, 1, 9)
+    plain, sure = stream(3, Purpose.BIRTH, 0), stream(3, Purpose.BIRTH, 0)
+    for _ in range(50):
+        one = tournament(ranked, plain, size=3)
+        assert probabilistic_tournament(ranked, sure, size=3, win=1.0) == one
+        sure.bit_generator.state = plain.bit_generator.state
+
+
+def test_the_roulette_gives_shares_in_proportion_to_the_fitness_above_the_worst() -> None:
+    ranked = members(10, 11, 13, 16)
+    rng = stream(4, Purpose.BIRTH, 0)
+    wins = np.bincount([roulette(ranked, rng).number for _ in range(NUM_DRAWS)], minlength=4)
+    assert_frequencies(wins, [0, 0.1, 0.3, 0.6])
+
+
+def test_the_roulette_treats_equals_alike() -> None:
+    ranked = members(7, 7, 7)
+    rng = stream(5, Purpose.BIRTH, 0)
+    wins = np.bincount([roulette(ranked, rng).number for _ in range(NUM_DRAWS)], minlength=3)
+    assert_frequencies(wins, [1 / 3] * 3)
+
+
+@pytest.mark.parametrize("name", PARENT_SELECTION_NAMES)
+def test_any_selection_finds_the_only_member(name: str) -> None:
+    options = EvolutionOptions(parent_selection=name, population=5)
+    assert select_parent(members(4), stream(6, Purpose.BIRTH, 0), options).number == 0
+
+
+def test_every_name_of_a_selection_has_one() -> None:
+    assert set(PARENT_SELECTIONS) == set(PARENT_SELECTION_NAMES)
+
+
+def assert_frequencies(counts: "np.typing.NDArray[np.int64]", chances: list[float]) -> None:
+    """Hold counts against exact probabilities, to four standard deviations."""
+    for won, chance in zip(counts, chances, strict=True):
         assert abs(won / NUM_DRAWS - chance) <= 4 * sqrt(chance * (1 - chance) / NUM_DRAWS)
 
 

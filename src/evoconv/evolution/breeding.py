@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from numpy.random import Generator
 
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, tournament
+from evoconv.evolution.selection import Member, select_parent
 from evoconv.evolution.strategy import Space
 from evoconv.records import Genome, Individual
 from evoconv.seeds import Purpose, stream
@@ -98,12 +98,12 @@ def _vary(
         crosses = rng.random() < options.crossover
         mutates = rng.random() < options.mutation
     mutates |= is_known and options.mutation > 0
-    first = tournament(ranked, rng, size=options.tournament)
+    first = select_parent(ranked, rng, options)
     genome = first.genome
     parents: tuple[int, ...] = (first.number,)
     operators = []
     if crosses:
-        second = tournament(ranked, rng, size=options.tournament)
+        second = select_parent(ranked, rng, options)
         genome = space.cross(genome, second.genome, rng)
         parents = (first.number, second.number)
         operators.append("crossover")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from evoconv.errors import ConfigError
 from evoconv.options import Options, option
 
+PARENT_SELECTION_NAMES = ("tournament", "probabilistic-tournament", "roulette")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvolutionOptions(Options):
@@ -18,7 +20,16 @@ class EvolutionOptions(Options):
     min_population: int | None = option(
         None, "how many random individuals are measured before breeding [half of it]", at_least=1
     )
+    parent_selection: str = option(
+        "tournament", "how parents are selected", choices=PARENT_SELECTION_NAMES
+    )
     tournament: int = option(3, "how many members compete to be a parent", at_least=1)
+    tournament_win: float = option(
+        0.8,
+        "probability that the better wins a probabilistic tournament",
+        at_least=0,
+        at_most=1,
+    )
     crossover: float = option(0.6, "share of births with two parents", at_least=0, at_most=1)
     mutation: float = option(0.2, "share of births with a mutation", at_least=0, at_most=1)
     elitism: int = option(1, "how many of the best live on in the next generation", at_least=0)

@@ -14,6 +14,16 @@ from torch import Tensor
 from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.image_set import ImageSet, open_image_set
 from evoconv.data.splits import SearchSplits
+from evoconv.errors import ConfigError
+from evoconv.execution.options import WorkerOptions
+
+
+def devices_of(options: WorkerOptions) -> tuple[str, ...]:
+    """Return the device of each worker; ``ConfigError`` where a GPU is asked for in vain."""
+    num_gpus = torch.cuda.device_count() if options.device != "cpu" else 0
+    if options.device == "cuda" and num_gpus == 0:
+        raise ConfigError("--device cuda: torch finds no GPU")
+    return options.slots(num_gpus)
 
 
 @dataclass(frozen=True, kw_only=True)

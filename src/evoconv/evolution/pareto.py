@@ -1,0 +1,57 @@
+"""The archive of a search: what nothing else beats in everything.
+
+An individual dominates another if it is no worse in any of its values and better in one. The Pareto
+front are those that nothing dominates. Values here are oriented so that higher is better.
+"""
+
+from collections.abc import Sequence
+
+from evoconv.records import Individual, Objective
+
+COSTS = ("parameters", "macs")
+"""What counts beside the fitness; lower is better."""
+
+
+def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Return whether the values of ``one`` are nowhere lower and somewhere higher.
+
+    >>> dominates((2, 1), (1, 1)), dominates((2, 0), (1, 1)), dominates((1, 1), (1, 1))
+    (True, False, False)
+    """
+    pairs = list(zip(one, other, strict=True))
+    return all(mine >= theirs for mine, theirs in pairs) and any(
+        mine > theirs for mine, theirs in pairs
+    )
+
+
+class Archive:
+    """The Pareto front of fitness against ``COSTS``, of all measured individuals added so far.
+
+    Of individuals with equal values the first one added stays.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._members: list[tuple[tuple[float, ...], Individual]] = []
+
+    @property
+    def front(self) -> list[Individual]:
+        """The members, the fittest first."""
+        ordered = sorted(self._members, key=lambda member: member[0], reverse=True)
+        return [individual for _, individual in ordered]
+
+    def add(self, told: Individual) -> bool:
+        """Take in an individual if nothing dominates it; return whether it was taken.
+
+        One without a measurement never is. A cost that a problem doesn't measure counts as 0.
+        """
+        if told.measurement is None:
+            return False
+        measured = told.measurement.values
+        costs = tuple(-measured.get(name, 0.0) for name in COSTS)
+        values = (self._objective.fitness(told.measurement), *costs)
+        if any(other == values or dominates(other, values) for other, _ in self._members):
+            return False
+        self._members = [one for one in self._members if not dominates(values, one[0])]
+        self._members.append((values, told))
+        return True
