@@ -13,6 +13,7 @@ from evoconv.cli.predictions import write_csv, write_json, write_lines
 from evoconv.evolution.catalogue import METHODS
 from evoconv.export.classifier import Prediction
 from evoconv.report.result import write_result
+from evoconv.report.standing import read_standing
 from tests.report.studies import logits_of, make_study
 from tests.small_studies import command, write_stripes
 
@@ -31,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study.add(0.9)
     study.fail()
     study.end(0, [logits_of(LABELS, 3)], LABELS)
-    write_result(folder, study.storage)
+    write_result(read_standing(folder, study.storage))
     study.storage.close()
     return folder
 

@@ -64,9 +64,36 @@ def test_the_best_network_is_a_module_that_gives_the_stored_logits(
         assert stored["logits"].shape == (len(stored["labels"]), 3)
 
 
-def test_weights_of_the_best_only_are_kept(finished: evoconv.Result) -> None:
-    kept = [path.name.partition("-")[0] for path in (finished.run / "weights").iterdir()]
-    assert kept == [str(finished.best.trial.number)]
+def test_weights_of_the_best_and_of_the_front_only_are_kept(finished: evoconv.Result) -> None:
+    kept = {int(path.name.partition("-")[0]) for path in (finished.run / "weights").iterdir()}
+    front = {one["trial"] for one in finished.summary["front"]}
+    assert kept == front | {finished.best.trial.number}
+
+
+def test_another_network_of_the_front_is_finished_like_the_best(
+    images: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    result = evoconv.evolve(images, out=run, evaluations=4, seed=8, workers=2, **FAST)
+    before = (run / "result.json").read_text()
+    others = [one for one in range(4) if one != result.summary["trial"]]
+    classifier = evoconv.finish(run, others[0], repeats=2)
+    summary = json.loads((run / f"trial-{others[0]}" / "result.json").read_text())
+    assert summary["trial"] == others[0]
+    assert summary["repeats"] == 2
+    assert summary["complete"] is True
+    assert summary["baseline_test_accuracy"] is None
+    assert classifier.topology == result.trials[others[0]].individual.genome
+    assert sum(one.numel() for one in classifier.model.parameters()) == summary["parameters"]
+    assert evoconv.evaluate(run / f"trial-{others[0]}", images).num_images == 150
+    evoconv.resume(run)
+    assert (run / "result.json").read_text() == before, "the study's own result stays as it is"
+    written = (run / f"trial-{others[0]}" / "best" / "model.safetensors").stat().st_mtime_ns
+    evoconv.finish(run, others[0], repeats=2)
+    again = (run / f"trial-{others[0]}" / "best" / "model.safetensors").stat().st_mtime_ns
+    assert written == again, "what was trained isn't trained again"
+    with pytest.raises(StudyError, match="no trial 99"):
+        evoconv.finish(run, 99)
 
 
 def test_evaluating_on_the_same_images_gives_a_high_accuracy(

@@ -282,11 +282,11 @@ def test_a_killed_worker_costs_one_attempt_and_two_the_trial(source: Path) -> No
 def test_if_every_candidate_needs_too_much_memory_the_search_says_so(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evoconv import session
+    from evoconv.session.context import Session
     from evoconv.training.precision import Precision
 
     # Or the limit would be met before the first candidate, where it is told as well.
-    monkeypatch.setattr(session._Session, "_precision", lambda *_: Precision())
+    monkeypatch.setattr(Session, "precision", lambda *_: Precision())
     changes = STUDY | {"worker_memory": "20MB", "image_passes": 10_000_000}
     with pytest.raises(SearchFailed, match=r"all 8 evaluations .* out of memory: used .* 20 MB"):
         evoconv.evolve(source, out=source.parent / "run", **(changes | {"evaluations": 50}))

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evoconv.api import Best, Result, evaluate, evolve, load, resume
+    from evoconv.api import Best, Result, evaluate, evolve, finish, load, resume
     from evoconv.errors import EvoconvError, SearchFailed, UserError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "UserError",
     "evaluate",
     "evolve",
+    "finish",
     "load",
     "resume",
 ]

@@ -112,7 +112,7 @@ def evolve(
         UserError: data or options that can't be used; the message is one sentence.
         SearchFailed: every candidate failed in the same way.
     """
-    from evoconv.session import start_study
+    from evoconv.session.studies import start_study
 
     started_at = clock.time()
     changes = {field_of(name): value for name, value in options.items()}
@@ -139,7 +139,7 @@ def resume(
     Raises:
         UserError: no such study, one in use, or images that have changed since.
     """
-    from evoconv.session import resume_study
+    from evoconv.session.studies import resume_study
 
     started_at = clock.time()
     resume_study(
@@ -150,6 +150,40 @@ def resume(
         started_at=started_at,
     )
     return Result(Path(run))
+
+
+def finish(
+    run: str | Path,
+    trial: int,
+    *,
+    time: str | float | None = None,
+    repeats: int = 1,
+    watch: Watch | None = None,
+) -> "Classifier":
+    """Train, test and save another trial of a study, such as one of its Pareto front.
+
+    Args:
+        run: the study's run folder; the network goes to ``trial-N`` in it, with a ``result.json``.
+        trial: the trial's number.
+        time: time for this call; None for as long as it needs.
+        repeats: how many trainings; the test accuracy is their mean.
+        watch: is told what happens; None for silence.
+
+    Raises:
+        UserError: no such study or trial, or one without a measurement.
+    """
+    from evoconv.session.studies import finish_trial
+
+    started_at = clock.time()
+    folder = finish_trial(
+        Path(run),
+        trial,
+        watch or Unwatched(),
+        time_s=None if time is None else parse_duration(time),
+        repeats=repeats,
+        started_at=started_at,
+    )
+    return load(folder)
 
 
 def load(folder: str | Path) -> "Classifier":

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from evoconv.errors import StudyError
-from evoconv.report.plots import draw_fitness, fitness_figure, save_plot
+from evoconv.report.plots import fitness_figure, save_plots
 from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, make_study
 
@@ -21,15 +21,15 @@ def line_labelled(figure: Figure, start: str) -> tuple[list[float], list[float]]
     return list(np.asarray(line.get_xdata())), list(np.asarray(line.get_ydata()))
 
 
-def test_the_plot_is_a_png_in_the_run_folder(tmp_path: Path) -> None:
+def test_the_plots_are_pngs_in_the_run_folder(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     for accuracy in (0.5, 0.9, 1.0):
         study.add(accuracy)
-    path = draw_fitness(tmp_path, study.storage)
-    assert path == tmp_path / "fitness.png"
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        assert np.asarray(image.convert("L")).std() > 5
+    save_plots(read_standing(tmp_path, study.storage))
+    for name in ("fitness.png", "front.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.format == "PNG"
+            assert np.asarray(image.convert("L")).std() > 5
 
 
 def test_the_best_so_far_only_rises_and_skips_failures(tmp_path: Path) -> None:
@@ -70,7 +70,9 @@ def test_a_study_without_a_result_can_be_drawn(num_failed: int, tmp_path: Path) 
     study = make_study(tmp_path)
     for _ in range(num_failed):
         study.fail()
-    assert draw_fitness(tmp_path, study.storage).stat().st_size > 1000
+    save_plots(read_standing(tmp_path, study.storage))
+    for name in ("fitness.png", "front.png"):
+        assert (tmp_path / name).stat().st_size > 1000
 
 
 def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -78,4 +80,4 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> Non
     study.add(0.5)
     standing = read_standing(tmp_path / "gone", study.storage)
     with pytest.raises(StudyError, match=r"fitness.png can't be written"):
-        save_plot(standing)
+        save_plots(standing)

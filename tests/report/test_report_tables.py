@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from evoconv.genomes.shapes import layer_table
 from evoconv.report.result import summary_of
 from evoconv.report.standing import Standing, read_standing
-from evoconv.report.tables import measures_table, network_table, search_table, trials_table
+from evoconv.report.tables import best_trials_table, measures_table, network_table, search_table
 from tests.report.studies import SHAPE, MadeStudy, logits_of, make_study, topology
 
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
@@ -113,7 +113,7 @@ def test_the_best_trials_come_first_with_the_measure_that_counts(tmp_path: Path)
     for accuracy in (0.5, 0.9, 0.7):
         study.add(accuracy)
     standing, _ = read(study)
-    lines = printed(trials_table(standing, 2)).splitlines()
+    lines = printed(best_trials_table(standing, 2)).splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["1", "2"]
     assert "1 0.1100 90.00 %" in squeezed(lines[2])
 

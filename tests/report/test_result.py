@@ -6,6 +6,7 @@ import pytest
 
 from evoconv.errors import StudyError
 from evoconv.report.result import as_json, summarise, write_report, write_result
+from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, logits_of, make_study
 
 FLAT_KEYS = {
@@ -89,7 +90,7 @@ def test_the_file_is_strict_json_even_for_a_class_without_test_images(tmp_path: 
     study = make_study(tmp_path, num_classes=4)
     study.add(0.5)
     study.end(0, [logits_of(LABELS, 4)], LABELS)
-    write_result(tmp_path, study.storage)
+    write_result(read_standing(tmp_path, study.storage))
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is no JSON")

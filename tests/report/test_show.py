@@ -75,14 +75,14 @@ def test_nothing_but_the_stored_logits_is_read_of_the_test(tmp_path: Path) -> No
 
 def test_the_json_of_a_finished_study_is_its_file(tmp_path: Path) -> None:
     study = finished_study(tmp_path)
-    write_result(tmp_path, study.storage)
+    write_result(read_standing(tmp_path, study.storage))
     standing = read_standing(tmp_path, study.storage)
     assert result_json(standing) + "\n" == (tmp_path / "result.json").read_text()
 
 
 def test_the_json_of_an_unfinished_study_is_what_is_known_now(tmp_path: Path) -> None:
     study = make_study(tmp_path)
-    write_result(tmp_path, study.storage)
+    write_result(read_standing(tmp_path, study.storage))
     study.add(0.9)
     found = json.loads(result_json(read_standing(tmp_path, study.storage)))
     assert found["evaluations"] == 1

@@ -34,7 +34,7 @@ def evolve(parsed: argparse.Namespace, started_at: float) -> int:
     )
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
-        from evoconv.session import start_study
+        from evoconv.session.studies import start_study
 
     out = None if parsed.out is None else Path(parsed.out)
     return run_watched(
@@ -54,7 +54,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
         metric = config_from_dict(storage.config).training.metric
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
-        from evoconv.session import resume_study
+        from evoconv.session.studies import resume_study
 
     return run_watched(
         lambda watch: resume_study(
@@ -66,19 +66,52 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
     )
 
 
+def finish(parsed: argparse.Namespace, started_at: float) -> int:
+    """Train, test and save another trial of a study than the one it chose."""
+    run = Path(parsed.run)
+    time_s = _read("--time", parse_duration, parsed.time)
+    with _stored(run) as storage:
+        metric = config_from_dict(storage.config).training.metric
+    with ctrl_c_waits():
+        from evoconv.cli.watching import run_watched
+        from evoconv.session.studies import finish_trial
+
+    return run_watched(
+        lambda watch: (
+            finish_trial(
+                run,
+                parsed.trial,
+                watch,
+                time_s=time_s,
+                repeats=parsed.repeats,
+                started_at=started_at,
+            ).parent
+        ),
+        metric=metric,
+        quiet=parsed.quiet,
+        json=parsed.json,
+        number=parsed.trial,
+    )
+
+
 def show(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
     """Print a study and save its plot."""
     standing = _standing(Path(parsed.run))
     from evoconv.cli.watching import open_console
     from evoconv.report.show import print_study, result_json
 
+    whole = standing
+    if parsed.pick is not None:
+        from evoconv.report.pick import pick_trial
+
+        standing = whole.of_trial(pick_trial(whole, parsed.pick).number)
     if parsed.json:
         sys.stdout.write(result_json(standing) + "\n")
         return 0
-    from evoconv.report.plots import save_plot
+    from evoconv.report.plots import save_plots
 
     try:
-        save_plot(standing)
+        save_plots(whole)
     except StudyError as error:
         # A study that may only be read can be shown all the same.
         sys.stderr.write(f"evoconv: {error}\n")
@@ -133,6 +166,7 @@ def methods(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
 COMMANDS: Mapping[str, Command] = {
     "evolve": evolve,
     "resume": resume,
+    "finish": finish,
     "show": show,
     "predict": predict,
     "evaluate": evaluate,

@@ -53,6 +53,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     _add_evolve(commands, show_all="--help-all" in words)
     _add_resume(commands)
+    _add_finish(commands)
     _add_show(commands)
     _add_predict(commands)
     _add_evaluate(commands)
@@ -135,6 +136,24 @@ def _add_resume(commands: "Commands[_Parser]") -> None:
     _add_output(parser)
 
 
+def _add_finish(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "finish",
+        help="train, test and save another network of a study, such as one of its Pareto front",
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "--trial", type=_whole, required=True, metavar="N", help="number of the trial"
+    )
+    parser.add_argument(
+        "--time", metavar="TIME", help="time for this command [as long as it needs]"
+    )
+    parser.add_argument(
+        "--repeats", type=_at_least_one, default=1, metavar="N", help="how many trainings [1]"
+    )
+    _add_output(parser)
+
+
 def _add_show(commands: "Commands[_Parser]") -> None:
     parser = commands.add_parser(
         "show", help="print a study from its folder, finished or not, and draw its plot"
@@ -142,6 +161,12 @@ def _add_show(commands: "Commands[_Parser]") -> None:
     _add_run(parser)
     parser.add_argument(
         "--trials", type=_whole, default=5, metavar="N", help="how many of the best trials [5]"
+    )
+    parser.add_argument(
+        "--pick",
+        metavar="WHICH",
+        help="look at another network than the best: a trial's number, or conditions on the Pareto"
+        " front such as parameters<5k or macs<1M,accuracy>98",
     )
     parser.add_argument("--json", action="store_true", help="print result.json, nothing else")
 
@@ -180,6 +205,13 @@ def _whole(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return number
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return number
 
 

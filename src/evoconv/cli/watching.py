@@ -34,8 +34,18 @@ def open_console(*, stderr: bool = False) -> Console:
     return _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
-def run_watched(study: Callable[[Board], Path], *, metric: str, quiet: bool, json: bool) -> int:
-    """Run a study before the right display, print its result, and return the exit code."""
+def run_watched(
+    study: Callable[[Board], Path],
+    *,
+    metric: str,
+    quiet: bool,
+    json: bool,
+    number: int | None = None,
+) -> int:
+    """Run a study before the right display, print its result, and return the exit code.
+
+    ``number`` is the trial whose result is wanted, where it isn't the best.
+    """
     board = _choose_board(metric, quiet=quiet, json=json)
     try:
         with _orderly_end(), board:
@@ -44,7 +54,7 @@ def run_watched(study: Callable[[Board], Path], *, metric: str, quiet: bool, jso
         sys.stderr.write(f"evoconv: {_after_interrupt(board.run)}\n")
         return _INTERRUPTED
     with closing(Storage.open(run, Topology.from_json)) as storage:
-        standing = read_standing(run, storage)
+        standing = read_standing(run, storage).of_trial(number)
     if json:
         sys.stdout.write(result_json(standing) + "\n")
     elif not quiet:

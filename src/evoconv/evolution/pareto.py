@@ -6,6 +6,8 @@ front are those that nothing dominates. Values here are oriented so that higher 
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from evoconv.records import Individual, Objective
 
 COSTS = ("parameters", "macs")
@@ -32,13 +34,14 @@ class Archive:
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
-        self._members: list[tuple[tuple[float, ...], Individual]] = []
+        self._individuals: list[Individual] = []
+        self._values = np.empty((0, 1 + len(COSTS)))  # a row per individual
 
     @property
     def front(self) -> list[Individual]:
         """The members, the fittest first."""
-        ordered = sorted(self._members, key=lambda member: member[0], reverse=True)
-        return [individual for _, individual in ordered]
+        order = np.lexsort(self._values.T[::-1])[::-1]
+        return [self._individuals[index] for index in order]
 
     def add(self, told: Individual) -> bool:
         """Take in an individual if nothing dominates it; return whether it was taken.
@@ -48,10 +51,12 @@ class Archive:
         if told.measurement is None:
             return False
         measured = told.measurement.values
-        costs = tuple(-measured.get(name, 0.0) for name in COSTS)
-        values = (self._objective.fitness(told.measurement), *costs)
-        if any(other == values or dominates(other, values) for other, _ in self._members):
+        costs = (-measured.get(name, 0.0) for name in COSTS)
+        values = np.array([self._objective.fitness(told.measurement), *costs])
+        # As ``dominates``, for all members at once: a search may have hundreds of them.
+        if (self._values >= values).all(axis=1).any():
             return False
-        self._members = [one for one in self._members if not dominates(values, one[0])]
-        self._members.append((values, told))
+        stay = np.flatnonzero(~(values >= self._values).all(axis=1))
+        self._individuals = [*(self._individuals[index] for index in stay), told]
+        self._values = np.vstack([self._values[stay], values])
         return True

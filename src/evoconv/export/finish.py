@@ -36,11 +36,14 @@ class Finish:
     """All that the end of a study needs to know.
 
     Attributes:
+        folder: where the network and its test logits go.
+        note_name: the note of the study that holds what was done.
         time_left_s: seconds the trainings may take together, or None for as long as it needs.
         time_s: the whole command's limit, of which the baseline gets at most a tenth.
     """
 
-    run: Path
+    folder: Path
+    note_name: str
     storage: Storage
     weights: WeightFiles
     options: FinalOptions
@@ -57,13 +60,13 @@ class Finish:
     time_s: float | None
 
     def run_on(self, executor: Executor, watch: Callable[[list[Progress]], None]) -> dict[str, Any]:
-        """Return the note ``final`` of the study: which weights were kept, and a row per training.
+        """Return the note of what was done: which weights were kept, and a row per training.
 
         Raises:
             EvoconvError: no training and no stored weights could be tested.
         """
         kept, why = self._which_weights()
-        note = self.storage.note("final") or {"trial": self.best.number, "rows": []}
+        note = self.storage.note(self.note_name) or {"trial": self.best.number, "rows": []}
         note |= {"kept": kept, "why": why}
         self._do(executor, watch, note, self._jobs(kept, note["rows"], executor.num_slots))
         if not any(row["name"] == "repeat" for row in note["rows"]):
@@ -172,17 +175,17 @@ class Finish:
                     waiting.append(outcome.number)
                 else:
                     note["failure"] = f"{jobs[outcome.number][0]}: {failure}"
-                self.storage.set_note("final", note)
+                self.storage.set_note(self.note_name, note)
             # Whoever watches sees which of the trainings it is.
             watch([replace(one, message=jobs[one.number][0]) for one in executor.progress()])
 
     def _keep(self, name: str, outcome: Outcome) -> dict[str, Any]:
         """Save what a training gave; return its row."""
         result: FinalTraining = outcome.result
-        file = self.run / "test" / f"{name}-{outcome.number}.npz"
+        file = self.folder / "test" / f"{name}-{outcome.number}.npz"
         _save_logits(file, result)
         if name == "repeat" and outcome.number == 0:
-            save_model(self.run / "best", self.description, result.weights)
+            save_model(self.folder / "best", self.description, result.weights)
         return {
             "name": name,
             "number": outcome.number,
@@ -199,7 +202,7 @@ def _save_logits(file: Path, result: FinalTraining) -> None:
     content = BytesIO()
     np.savez_compressed(content, logits=result.logits, labels=result.labels)
     try:
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content.getvalue())
     except OSError as error:
         raise StudyError(f"{file} can't be written: {error.strerror or error}") from error

@@ -1,134 +1,109 @@
-"""The search as a picture: the study's metric over evaluations, saved as ``fitness.png``.
-
-Accuracies crowd together near 100 %, so their axis is logarithmic in the error, as errors differ by
-factors; one bad network then doesn't flatten all others.
-"""
+"""The search as pictures: the metric over evaluations, and against the size of the networks."""
 
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, NullLocator
 
 from evoconv.records import Trial, TrialState
-from evoconv.report.result import write_report
+from evoconv.report.metric_axis import Floats, draw_metric_axis, heights_of
+from evoconv.report.result import FITNESS_NAME, FRONT_NAME, write_report
 from evoconv.report.sentences import measure_text, printable
-from evoconv.report.standing import Standing, read_standing
-from evoconv.study.storage import Storage
+from evoconv.report.standing import Standing
 
-FILE_NAME = "fitness.png"
-
-_STEPS = tuple(digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5))
 _COUNTS = tuple(digit * 10.0**power for power in range(12) for digit in (1, 2, 5))
 _BLUE, _RED = "#1f4e79", "#b03a2e"
 
-Floats = npt.NDArray[np.float64]
 
-
-def draw_fitness(run: Path, storage: Storage) -> Path:
-    """Save the study's plot in its run folder and return its path.
+def save_plots(standing: Standing) -> None:
+    """Save ``fitness.png`` and ``front.png`` in the run folder.
 
     Raises:
-        StudyError: the study is damaged, or the file can't be written.
+        StudyError: a file can't be written.
     """
-    return save_plot(read_standing(run, storage))
-
-
-def save_plot(standing: Standing) -> Path:
-    """Save the plot of a study that was read already; see ``draw_fitness``."""
-    figure = fitness_figure(standing)
-    path = standing.run / FILE_NAME
-    content = BytesIO()
-    figure.savefig(content, format="png")
-    write_report(path, content.getvalue())
-    return path
+    for name, figure in (
+        (FITNESS_NAME, fitness_figure(standing)),
+        (FRONT_NAME, front_figure(standing)),
+    ):
+        content = BytesIO()
+        figure.savefig(content, format="png")
+        write_report(standing.run / name, content.getvalue())
 
 
 def fitness_figure(standing: Standing) -> Figure:
     """Return the figure: a dot per evaluation, the best so far, failed ones at the bottom."""
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    heights = _heights(standing)
-    _draw_scale(axes, standing, heights)
-    _draw_trials(figure, axes, standing.evaluations, heights)
+    figure, axes = _new_figure()
+    heights = heights_of(standing, standing.evaluations)
+    draw_metric_axis(axes, standing, heights)
+    places = np.arange(1.0, len(heights) + 1)
+    _draw_trials(figure, axes, standing.evaluations, places, heights, colour="parameters")
     _draw_failures(axes, standing.evaluations)
     _draw_best(axes, standing, heights)
     axes.set_xlabel("evaluations finished")
-    axes.set_ylabel(f"{standing.metric} on validation images")
     margin = 0.5 + 0.01 * len(heights)
     axes.set_xlim(1 - margin, max(len(heights), 1) + margin)
-    axes.grid(visible=True, color="#e4e4e4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    _finish(figure, axes, standing)
+    return figure
+
+
+def front_figure(standing: Standing) -> Figure:
+    """Return the figure: a dot per evaluation by its parameters, and the Pareto front.
+
+    The front of three values, seen from the side of two: its line is the lower edge, and members
+    above it are there for their multiply-accumulates.
+    """
+    figure, axes = _new_figure()
+    heights = heights_of(standing, standing.evaluations)
+    draw_metric_axis(axes, standing, heights)
+    axes.set_xscale("log")
+    sizes = _values(standing.evaluations, "parameters")
+    _draw_trials(figure, axes, standing.evaluations, sizes, heights, colour="macs")
+    _draw_front(axes, standing)
+    axes.set_xlabel("parameters")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(EngFormatter(sep=""))
+    axes.tick_params(axis="x", which="minor", labelsize=7)
+    _finish(figure, axes, standing)
+    return figure
+
+
+def _new_figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _finish(figure: Figure, axes: Axes, standing: Standing) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         # Below the axes, where no dot can be.
         figure.legend(handles, labels, loc="outside lower right", ncols=2, frameon=False)
     axes.set_title(_title(standing), loc="left", fontsize=10, parse_math=False)
-    return figure
 
 
-def _heights(standing: Standing) -> Floats:
-    """Return what is drawn per evaluation, (N,): errors, or cross-entropies; NaN where it failed.
-
-    A perfect score has no place of its own on a logarithmic axis.
-    """
-    name = standing.objective.name
-    measured = [one.individual.measurement for one in standing.evaluations]
-    values = np.array(
-        [np.nan if one is None else one.values.get(name, np.nan) for one in measured], np.float64
-    )
-    if standing.objective.direction == "minimize":
-        return values.clip(min=1e-9)
-    return (1 - values).clip(min=_smallest_error(standing))
-
-
-def _draw_scale(axes: Axes, standing: Standing, heights: Floats) -> None:
-    """Make a logarithmic axis, better ones up, labelled with the measure itself."""
-    is_error = standing.objective.direction == "maximize"
-    known = heights[np.isfinite(heights)]
-    low, high = (known.min(), known.max()) if len(known) else (0.01, 1.0)
-    axes.set_yscale("log")
-    # Room below for the failed, and at least a factor of two, so that a tick is in sight.
-    axes.set_ylim(max(high * 1.25, low * 2), low / 1.25)
-    if is_error:
-        perfect = _smallest_error(standing)
-        ticks = [one for one in _STEPS if perfect < one <= 1]
-        axes.yaxis.set_major_locator(FixedLocator([perfect, *ticks]))
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda error, _: _percent(0.0 if error == perfect else error))
-        )
-    else:
-        axes.yaxis.set_major_locator(FixedLocator(_STEPS))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _smallest_error(standing: Standing) -> float:
-    """Return where a perfect score is drawn: at half an image's error."""
-    num_images = 1000 if standing.images is None else max(standing.images.num_validation, 1)
-    return 0.5 / num_images
-
-
-def _percent(error: float) -> str:
-    return f"{100 * (1 - error):.6g} %"
-
-
-def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], heights: Floats) -> None:
-    parameters = np.array([_parameters(one) for one in trials], np.float64)
-    is_known = np.isfinite(heights) & np.isfinite(parameters)
+def _draw_trials(
+    figure: Figure,
+    axes: Axes,
+    trials: Sequence[Trial],
+    places: Floats,
+    heights: Floats,
+    *,
+    colour: str,
+) -> None:
+    """Draw a dot per trial with a bar that explains their colours; nothing where all failed."""
+    costs = _values(trials, colour)
+    is_known = np.isfinite(places) & np.isfinite(heights) & np.isfinite(costs)
     if not is_known.any():
         return
-    shown = parameters[is_known]
+    shown = costs[is_known]
     dots = axes.scatter(
-        np.flatnonzero(is_known) + 1,
+        places[is_known],
         heights[is_known],
         c=shown,
         s=18 if len(trials) <= 500 else 4,
@@ -137,7 +112,7 @@ def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], heights: F
         linewidths=0,
     )
     bar = figure.colorbar(dots, ax=axes, pad=0.02)
-    bar.set_label("parameters")
+    bar.set_label({"macs": "multiply-accumulates"}.get(colour, colour))
     bar.set_ticks([one for one in _COUNTS if shown.min() <= one <= shown.max()])
     bar.ax.yaxis.set_major_formatter(EngFormatter(sep=""))
     bar.ax.yaxis.set_minor_locator(NullLocator())
@@ -168,14 +143,41 @@ def _draw_best(axes: Axes, standing: Standing, heights: Floats) -> None:
     axes.step(places, best, where="post", color=_BLUE, linewidth=1.6, label=label)
 
 
+def _draw_front(axes: Axes, standing: Standing) -> None:
+    if not standing.front:
+        return
+    heights = heights_of(standing, standing.front)
+    sizes = _values(standing.front, "parameters")
+    order = np.argsort(sizes, kind="stable")
+    edge = np.minimum.accumulate(heights[order])
+    axes.step(sizes[order], edge, where="post", color=_BLUE, linewidth=1.2)
+    axes.plot(
+        sizes,
+        heights,
+        "o",
+        markersize=7,
+        markerfacecolor="none",
+        markeredgecolor=_BLUE,
+        label=f"Pareto front ({len(sizes)})",
+    )
+    best = standing.best
+    if best is not None and best.individual.measurement is not None:
+        own = heights_of(standing, [best])
+        label = f"chosen: trial {best.number}"
+        axes.plot(_values([best], "parameters"), own, "*", color=_RED, markersize=11, label=label)
+
+
 def _best_value(standing: Standing) -> float | None:
     measured = standing.ranked[0].individual.measurement
     return None if measured is None else measured.values.get(standing.objective.name)
 
 
-def _parameters(trial: Trial) -> float:
-    measured = trial.individual.measurement
-    return np.nan if measured is None else measured.values.get("parameters", np.nan)
+def _values(trials: Sequence[Trial], name: str) -> Floats:
+    """Return a measured value per trial, (N,); NaN where it isn't known."""
+    measured = [one.individual.measurement for one in trials]
+    return np.array(
+        [np.nan if one is None else one.values.get(name, np.nan) for one in measured], np.float64
+    )
 
 
 def _title(standing: Standing) -> str:

@@ -16,12 +16,14 @@ from evoconv.errors import StudyError
 from evoconv.genomes.reference import baseline
 from evoconv.genomes.shapes import Cost, cost
 from evoconv.genomes.topology import Topology
+from evoconv.records import Trial
 from evoconv.report.standing import Standing, read_standing
 from evoconv.study.storage import Storage
 from evoconv.training.metrics import confusion_matrix, recalls
 from evoconv.training.options import METRICS
 
 FILE_NAME = "result.json"
+FITNESS_NAME, FRONT_NAME = "fitness.png", "front.png"
 
 
 def summarise(run: Path, storage: Storage) -> dict[str, Any]:
@@ -33,13 +35,13 @@ def summarise(run: Path, storage: Storage) -> dict[str, Any]:
     return summary_of(read_standing(run, storage))
 
 
-def write_result(run: Path, storage: Storage) -> None:
-    """Write ``result.json``; it is whole or not there.
+def write_result(standing: Standing) -> None:
+    """Write ``result.json`` in the run folder; it is whole or not there.
 
     Raises:
-        StudyError: the study is damaged, or the disk is full.
+        StudyError: the disk is full.
     """
-    write_report(run / FILE_NAME, (as_json(summarise(run, storage)) + "\n").encode())
+    write_report(standing.run / FILE_NAME, (as_json(summary_of(standing)) + "\n").encode())
 
 
 def write_report(path: Path, content: bytes) -> None:
@@ -63,6 +65,7 @@ def summary_of(standing: Standing) -> dict[str, Any]:
         **_test_figures(standing),
         **_baseline_figures(standing),
         **_class_figures(standing),
+        "front": [_front_figures(one) for one in standing.front],
         "data": _data_figures(standing),
         "precision": standing.precision,
         "versions": dict(standing.versions),
@@ -175,6 +178,13 @@ def _data_figures(standing: Standing) -> dict[str, Any] | None:
         "num_test": images.num_test,
         "notes": list(images.notes),
     }
+
+
+def _front_figures(trial: Trial) -> dict[str, Any]:
+    measured = trial.individual.measurement
+    assert measured is not None, "the front is measured"
+    names = ("validation_accuracy", "parameters", "macs", "memory_bytes")
+    return {"trial": trial.number, **{name: measured.values.get(name) for name in names}}
 
 
 def _best_cost(standing: Standing) -> Cost | None:

@@ -13,18 +13,26 @@ from rich.text import Text
 
 from evoconv.errors import StudyError
 from evoconv.report.confusion import class_report
-from evoconv.report.result import FILE_NAME, as_json, summary_of
+from evoconv.report.result import FILE_NAME, FITNESS_NAME, FRONT_NAME, as_json, summary_of
 from evoconv.report.sentences import printable
 from evoconv.report.standing import Standing
-from evoconv.report.tables import measures_table, network_table, search_table, trials_table
+from evoconv.report.tables import (
+    best_trials_table,
+    front_table,
+    measures_table,
+    network_table,
+    search_table,
+)
 
 
 def print_study(console: Console, standing: Standing, *, num_trials: int = 0) -> None:
-    """Print everything that is known of a study, with its ``num_trials`` best trials."""
+    """Print everything that is known of a study, with its ``num_trials`` best trials and front."""
     summary = summary_of(standing)
     parts = [search_table(standing, summary)]
     if num_trials and standing.ranked:
-        parts.append(trials_table(standing, num_trials))
+        parts.append(best_trials_table(standing, num_trials))
+    if len(standing.front) > 1:
+        parts.append(front_table(standing))
     parts.append(network_table(standing, summary))
     if standing.best is not None:
         parts.append(measures_table(summary))
@@ -57,6 +65,10 @@ def _where_things_are(standing: Standing) -> list[str]:
         state = "" if standing.is_complete else ", the best so far"
         sentences.append(f"network: {run / 'best'}{state}")
         sentences.append(f"use it:  evoconv predict {shlex.quote(str(run))} IMAGE...")
-    if (run / "fitness.png").is_file():
-        sentences.append(f"plot:    {run / 'fitness.png'}")
+    elif standing.shown is not None:
+        study = shlex.quote(str(run.parent))
+        sentences.append(f"train it: evoconv finish {study} --trial {standing.shown}")
+    for name in (FITNESS_NAME, FRONT_NAME):
+        if (run / name).is_file():
+            sentences.append(f"plot:    {run / name}")
     return sentences

@@ -5,7 +5,7 @@ checked here, once. The test split is out of reach: only stored logits are read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoconv.errors import StudyError
+from evoconv.evolution.pareto import Archive
 from evoconv.evolution.selection import rank
 from evoconv.problems.objectives import OBJECTIVES
 from evoconv.records import Objective, Trial, TrialState
@@ -28,6 +29,7 @@ from evoconv.report.notes import (
     read_final,
     read_images,
 )
+from evoconv.study.finished import Finished, finished_trials
 from evoconv.study.storage import Storage
 from evoconv.training.options import METRICS
 
@@ -44,6 +46,8 @@ class Standing:
     Attributes:
         told: numbers of all individuals in the order they were told.
         seconds: how long its processes have worked, all together.
+        shown: number of the trial that is looked at, where it isn't the best.
+        others: other trials that were finished, by number.
     """
 
     run: Path
@@ -60,6 +64,16 @@ class Standing:
     final: Final | None = None
     checked: Checked | None = None
     versions: Mapping[str, str]
+    shown: int | None = None
+    others: Mapping[int, tuple[Final, Checked | None]] = field(default_factory=dict)
+
+    def of_trial(self, number: int | None) -> "Standing":
+        """Return the study with another trial in the place of the best; None changes nothing."""
+        if number is None or (self.final is not None and number == self.final.trial):
+            return self
+        final, checked = self.others.get(number, (None, None))
+        folder = Finished(run=self.run, number=number).folder
+        return replace(self, run=folder, shown=number, final=final, checked=checked)
 
     @property
     def objective(self) -> Objective:
@@ -99,9 +113,19 @@ class Standing:
         key = lambda one: rank(one.individual, self.objective)[:2]  # noqa: E731
         return tuple(sorted(complete, key=key, reverse=True))
 
+    @cached_property
+    def front(self) -> tuple[Trial, ...]:
+        """The Pareto front of fitness against parameters and MACs, the fittest first."""
+        archive = Archive(self.objective)
+        for one in self.evaluations:
+            archive.add(one.individual)
+        return tuple(self.trials[one.number] for one in archive.front)
+
     @property
     def best(self) -> Trial | None:
-        """The trial that was chosen at the end, or the best so far."""
+        """The trial that is looked at: chosen at the end, or the best so far, or another."""
+        if self.shown is not None:
+            return self.trials[self.shown]
         if self.final is not None:
             return self.trials[self.final.trial]
         return self.ranked[0] if self.ranked else None
@@ -168,9 +192,8 @@ def read_standing(run: Path, storage: Storage) -> Standing:
         metric = str(storage.config["training"]["metric"])
         if metric not in METRICS:
             raise ValueError(f"no metric is called {metric!r:.50}")
-        final = _optional(read_final, storage.note("final"))
-        if final is not None and not _is_measured(trials, final.trial):
-            raise ValueError(f"the chosen trial {final.trial} has no measurement")
+        own = Finished(run=run)
+        final = _read_final(storage, own, trials)
         return Standing(
             run=run,
             method=str(storage.config["method"]),
@@ -184,11 +207,31 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             precision=_optional(lambda note: str(note["description"]), storage.note("precision")),
             stop_reason=_optional(lambda note: str(note["reason"]), storage.note("stop")),
             final=final,
-            checked=_optional(read_checked, storage.note("checked")),
+            checked=_optional(read_checked, storage.note(own.checked_note)),
+            others=_read_others(storage, run, trials),
             versions={str(k): str(v) for k, v in (storage.note("versions") or {}).items()},
         )
     except DAMAGE as error:
         raise StudyError(f"the study in {run} is damaged or of another version: {error}") from error
+
+
+def _read_final(storage: Storage, place: Finished, trials: Sequence[Trial]) -> Final | None:
+    final = _optional(read_final, storage.note(place.final_note))
+    if final is not None and not _is_measured(trials, final.trial):
+        raise ValueError(f"the finished trial {final.trial} has no measurement")
+    return final
+
+
+def _read_others(
+    storage: Storage, run: Path, trials: Sequence[Trial]
+) -> dict[int, tuple[Final, Checked | None]]:
+    others = {}
+    for place in finished_trials(run, storage.note_names()):
+        final = _read_final(storage, place, trials)
+        if final is not None:
+            checked = _optional(read_checked, storage.note(place.checked_note))
+            others[final.trial] = (final, checked)
+    return others
 
 
 def _optional(read: Callable[[Any], T], note: Any) -> T | None:

@@ -1,5 +1,6 @@
 """Tables for people: the search, the network layer by layer, its test, the best trials."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -20,6 +21,7 @@ _TITLES = {
     "macro-f1": "macro F1",
     "cross-entropy": "cross-entropy",
 }
+_MAX_FRONT = 12
 
 
 def search_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
@@ -72,17 +74,40 @@ def measures_table(summary: dict[str, Any]) -> RenderableType:
     return Group(table, *(Text(printable(one)) for one in _remarks(summary)))
 
 
-def trials_table(standing: Standing, num_trials: int) -> RenderableType:
+def best_trials_table(standing: Standing, num_trials: int) -> RenderableType:
     """Return the best trials of the search, the best first."""
+    return _trials_table(
+        "Best trials, on validation images", standing.ranked[:num_trials], standing
+    )
+
+
+def front_table(standing: Standing) -> RenderableType:
+    """Return the Pareto front, the fittest first; of a long one some rows are left out."""
+    front = standing.front
+    shown = front
+    if len(front) > _MAX_FRONT:
+        # Evenly over the front, its two ends included.
+        step = (len(front) - 1) / (_MAX_FRONT - 1)
+        shown = tuple(front[round(index * step)] for index in range(_MAX_FRONT))
+    title = (
+        "Pareto front: no other evaluation is as accurate with as few parameters and"
+        " multiply-accumulates"
+    )
+    if len(shown) < len(front):
+        title += f" ({len(shown)} of {len(front)})"
+    return _trials_table(title, shown, standing)
+
+
+def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> RenderableType:
     metric = standing.metric
     columns = [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
     table = new_table(
         "trial", *columns, "parameters", "MACs", "memory", "time", "made by", num_left=0
     )
     table.columns[-1].justify = "left"
-    for trial in standing.ranked[:num_trials]:
+    for trial in trials:
         table.add_row(str(trial.number), *_trial_cells(trial, metric))
-    return Group(Text("Best trials, on validation images", style="bold"), table)
+    return Group(Text(title, style="bold"), table)
 
 
 def new_table(*headers: str, num_left: int) -> Table:

@@ -63,8 +63,8 @@ def run_search(
         stop: when to end.
         clock: the clock of ``stop.deadline``.
         watch: is told what happens.
-        keep: is told after each trial whose artefacts are still needed: the best's, and those of
-            trials under way. All others may be removed.
+        keep: is told after each trial whose artefacts are still needed: the best's, those of the
+            archive, and those of trials under way. All others may be removed.
 
     Raises:
         SearchFailed: the first evaluations have all failed in the same way.
@@ -225,7 +225,8 @@ class _Search:
         self._strategy.tell(trial.individual)
         is_better = self._tally.add(trial.individual)
         best = self._tally.best
-        self._keep([*self._running, *([] if best is None else [best.number])])
+        needed = [*self._tally.archive.front, *([] if best is None else [best])]
+        self._keep([*self._running, *(one.number for one in needed)])
         self._watch.finished(trial)
         if is_better:
             self._watch.best_changed(trial)

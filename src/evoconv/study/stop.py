@@ -6,6 +6,7 @@ which is folded from the tells of a study in order, so that it is the same after
 
 from dataclasses import dataclass
 
+from evoconv.evolution.pareto import Archive
 from evoconv.evolution.selection import Member, rank
 from evoconv.records import FailureKind, Individual, Objective
 from evoconv.units import format_percent
@@ -25,6 +26,7 @@ class Tally:
         num_copies: individuals answered from the record.
         num_copies_in_a_row: copies since the last evaluation.
         num_since_best: evaluations since the best was found, or since the start.
+        archive: the Pareto front of the evaluations.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -33,6 +35,7 @@ class Tally:
         self.num_copies = 0
         self.num_copies_in_a_row = 0
         self.num_since_best = 0
+        self.archive = Archive(objective)
         self._objective = objective
         self._best: Member | None = None
         self._failures: set[FailureKind] = set()
@@ -55,6 +58,7 @@ class Tally:
             self.num_failed += 1
             self._failures.add(told.failure.kind)
             return False
+        self.archive.add(told)
         member = rank(told, self._objective)
         is_better = self._best is None or member.fitness > self._best.fitness
         self._best = member if self._best is None else max(self._best, member)

@@ -208,6 +208,10 @@ class Storage:
         except ValueError as error:
             raise StudyError(f"the note {name} in {self.path} is damaged: {error}") from error
 
+    def note_names(self) -> list[str]:
+        """Return the names of all facts that were kept."""
+        return self._read(select(tables.notes.c.name), lambda row: str(row.name))
+
     def set_note(self, name: str, value: Any) -> None:
         """Keep a fact, anything that JSON can hold (NaN and infinities too), under the name."""
         text = json.dumps(value)

@@ -1,0 +1,84 @@
+"""What every step of a session needs, and the two things they share: workers and precision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from evoconv.artifacts import WeightFiles
+from evoconv.config import StudyConfig
+from evoconv.errors import EvoconvError
+from evoconv.execution.executor import Executor, Job
+from evoconv.execution.processes import ProcessExecutor
+from evoconv.preparation import Prepared
+from evoconv.problems.architecture import MeasurePrecision
+from evoconv.problems.objectives import OBJECTIVES
+from evoconv.problems.workplace import OpenWorkplace
+from evoconv.records import Objective
+from evoconv.study.storage import Storage
+from evoconv.study.watch import Watch
+from evoconv.timetable import Timetable
+from evoconv.training.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One process's work on one study: its folder is locked, its storage open."""
+
+    run: Path
+    storage: Storage
+    prepared: Prepared
+    watch: Watch
+    timetable: Timetable
+
+    @property
+    def config(self) -> StudyConfig:
+        """The study's configuration."""
+        return self.prepared.config
+
+    @property
+    def objective(self) -> Objective:
+        """What the search improves."""
+        return OBJECTIVES[self.config.training.metric]
+
+    @property
+    def weights(self) -> WeightFiles:
+        """The weights that evaluations leave."""
+        return WeightFiles(self.run / "weights")
+
+    @contextmanager
+    def executor(self) -> Iterator[Executor]:
+        """Start the workers; they end with the block."""
+        setup = OpenWorkplace(
+            folder=self.prepared.image_set.folder,
+            splits=self.prepared.splits,
+            standardisation=self.prepared.standardisation,
+        )
+        executor = ProcessExecutor(setup, self.prepared.devices, self.config.workers.worker_memory)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+    def precision(self, executor: Executor) -> Precision:
+        """Return the study's precision: as stored, or measured now and stored."""
+        note = self.storage.note("precision")
+        if note is not None:
+            return Precision.from_dict(note.get("choice"))
+        time_s = self.timetable.time_s
+        task = MeasurePrecision(seconds=1.5 if time_s is None else min(1.5, time_s / 60))
+        executor.submit(Job(number=0, task=task))
+        outcome = executor.wait()[0]
+        if outcome.failure is not None:
+            raise EvoconvError(f"the workers can't train anything: {outcome.failure}")
+        choice: Precision
+        choice, speeds = outcome.result
+        self.storage.set_note(
+            "precision",
+            {
+                "choice": choice.to_dict(),
+                "description": str(choice),
+                "images_per_second": speeds,
+            },
+        )
+        return choice

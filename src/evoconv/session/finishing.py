@@ -1,0 +1,111 @@
+"""The end of a session: a trial finished, checked in a fresh process, and reported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evoconv.execution.executor import Executor
+from evoconv.export.check import check_saved
+from evoconv.export.finish import Finish, save_search_weights
+from evoconv.export.options import FinalOptions
+from evoconv.genomes.reference import baseline
+from evoconv.genomes.topology import Topology
+from evoconv.records import Trial
+from evoconv.report.plots import save_plots
+from evoconv.report.result import write_result
+from evoconv.report.standing import read_standing
+from evoconv.session.context import Session
+from evoconv.study.finished import Finished
+from evoconv.study.stop import Tally
+from evoconv.training.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finishing:
+    """How one trial of a study is finished: the one it chose, or another (``number``)."""
+
+    session: Session
+    number: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the network goes."""
+        return self._place.folder
+
+    @property
+    def _place(self) -> Finished:
+        return Finished(run=self.session.run, number=self.number)
+
+    def train(
+        self, executor: Executor, precision: Precision, trial: Trial, options: FinalOptions
+    ) -> None:
+        """Train and test the trial's network, with the baseline if the options ask for it."""
+        session, config = self.session, self.session.config
+        topology = trial.individual.genome
+        assert isinstance(topology, Topology)
+        prepared = session.prepared
+        finish = Finish(
+            folder=self.folder,
+            note_name=self._place.final_note,
+            storage=session.storage,
+            weights=session.weights,
+            options=options,
+            recipe=config.training,
+            augmentation=config.augmentation,
+            precision=precision,
+            split=config.split,
+            study_seed=config.seed,
+            best=trial,
+            baseline=baseline(prepared.input_shape, prepared.num_classes),
+            description=prepared.description(topology),
+            num_training_images=len(prepared.splits.training),
+            time_left_s=self._left_for_training_s(trial),
+            time_s=session.timetable.time_s,
+        )
+        note = finish.run_on(executor, session.watch.finishing)
+        if note["why"] and note["why"] != "asked for":
+            session.watch.notify(f"the network keeps its weights from the search: {note['why']}")
+
+    def check_and_report(self) -> None:
+        """Let a fresh process reproduce the figures, then write the reports."""
+        session = self.session
+        checked = check_saved(
+            self.folder,
+            session.prepared.image_set.folder,
+            session.config.split,
+            session.config.seed,
+        )
+        session.storage.set_note(self._place.checked_note, checked)
+        self.report()
+
+    def report(self) -> None:
+        """Write ``result.json`` and the plots of the study as it stands."""
+        standing = read_standing(self.session.run, self.session.storage)
+        write_result(standing.of_trial(self.number))
+        save_plots(standing)
+
+    def _left_for_training_s(self, best: Trial) -> float | None:
+        """Return seconds for the final trainings, with time kept for testing what they give."""
+        prepared = self.session.prepared
+        left_s = self.session.timetable.left_for_training_s()
+        if left_s is None or best.individual.measurement is None:
+            return left_s
+        values = best.individual.measurement.values
+        # Once after the training and once in a fresh process. Testing in float32 on a CPU is
+        # about as fast as training in the study's precision.
+        num_tested = 2 * (len(prepared.image_set) - len(prepared.splits.training))
+        return left_s - num_tested * values["training_seconds"] / values["image_passes"]
+
+
+def save_best_so_far(session: Session) -> None:
+    """Save the best with its weights from the search; the test split stays unread."""
+    tested = session.storage.note("final") or {"rows": []}
+    tally = Tally(session.objective)
+    for trial in session.storage.trials():
+        if trial.state.is_finished:
+            tally.add(trial.individual)
+    if tally.best is not None and not tested["rows"]:
+        topology = tally.best.genome
+        assert isinstance(topology, Topology)
+        description = session.prepared.description(topology)
+        save_search_weights(session.run, session.weights, tally.best.number, description)
+    Finishing(session=session).report()

@@ -1,0 +1,124 @@
+"""The search of a session: the space, the strategy and the loop, made from the configuration."""
+
+import time
+from dataclasses import dataclass, replace
+
+from evoconv.evolution.catalogue import build_strategy
+from evoconv.evolution.strategy import Strategy
+from evoconv.execution.executor import Executor, Job
+from evoconv.genomes.space import TopologySpace
+from evoconv.genomes.topology import Topology
+from evoconv.problems.architecture import EvaluateArchitecture
+from evoconv.records import Individual
+from evoconv.seeds import Purpose, seed_for
+from evoconv.session.context import Session
+from evoconv.study.replay import resume
+from evoconv.study.runner import run_search
+from evoconv.study.stop import StopRules
+from evoconv.training.precision import Precision, probe_macs
+from evoconv.units import format_count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """One search on one executor."""
+
+    session: Session
+    executor: Executor
+    precision: Precision
+
+    def run(self) -> tuple[str, Individual | None]:
+        """Search, unless an earlier session has come to the end of that.
+
+        Returns:
+            Why the search ended, and the best individual, None if there is none.
+        """
+        storage, config = self.session.storage, self.session.config
+        strategy = self._strategy()
+        resumed = resume(storage, strategy, self.session.objective)
+        note = storage.note("stop")
+        if note is not None:
+            return str(note["reason"]), strategy.best()
+        budget, timetable = config.budget, self.session.timetable
+        reason = run_search(
+            storage,
+            strategy,
+            self.executor,
+            self._job,
+            resumed=resumed,
+            stop=StopRules(
+                evaluations=budget.evaluations,
+                deadline=timetable.search_deadline,
+                last_call=timetable.last_call,
+                stop_at=budget.stop_at,
+                patience=budget.patience,
+            ),
+            clock=time.time,
+            watch=self.session.watch,
+            keep=self.session.weights.retain,
+        )
+        return reason, strategy.best()
+
+    def _strategy(self) -> Strategy:
+        config = self.session.config
+        return build_strategy(
+            config.method,
+            self._space_within_time(),
+            config.evolution,
+            self.session.objective,
+            config.seed,
+        )
+
+    def _space_within_time(self) -> TopologySpace:
+        """Return the space, without networks too slow for the time where nothing else limits them.
+
+        A network whose evaluation would take a large part of the search can't be selected from
+        enough others. The limit is stored, for a resume on another machine must replay the same.
+        """
+        space, limits = self.session.prepared.space, self.session.config.limits
+        if limits.max_macs is not None:
+            return space
+        note = self.session.storage.note("affordable")
+        if note is None:
+            most = self._affordable_macs()
+            self.session.storage.set_note("affordable", {"macs": most})
+        else:
+            most = note["macs"]
+        if most is None:
+            return space
+        self.session.watch.notify(
+            f"networks of more than {format_count(most)} multiply-accumulates are not tried: "
+            "they train too slowly for the time (--max-macs sets another limit)"
+        )
+        return replace(space, limits=replace(limits, max_macs=most))
+
+    def _affordable_macs(self) -> int | None:
+        prepared = self.session.prepared
+        note, splits = self.session.storage.note("precision"), prepared.splits
+        images_per_s = note["images_per_second"][note["description"]]
+        recipe = self.session.config.training
+        most = self.session.timetable.affordable_macs(
+            images_per_s * probe_macs(prepared.input_shape[0]),
+            len(splits.folds) * recipe.passes(len(splits.folds[0][0]), prepared.input_shape),
+            len(splits.training),
+            self.executor.num_slots,
+        )
+        space = prepared.space
+        # However short the time: a space of a handful of networks is no search.
+        return None if most is None else max(most, 4 * space.cost(space.smallest()).macs)
+
+    def _job(self, individual: Individual) -> Job:
+        topology, session = individual.genome, self.session
+        assert isinstance(topology, Topology)
+        task = EvaluateArchitecture(
+            number=individual.number,
+            topology=topology,
+            cost=session.prepared.space.cost(topology),
+            seed=seed_for(session.config.seed, Purpose.EVALUATE, individual.number),
+            recipe=session.config.training,
+            augmentation=session.config.augmentation,
+            precision=self.precision,
+            weights=session.weights,
+        )
+        timeout_s = session.config.budget.trial_time_s
+        return Job(number=individual.number, task=task, timeout_s=timeout_s)

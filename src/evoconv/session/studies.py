@@ -1,0 +1,231 @@
+"""One study from its options to its saved network: what ``evolve``, ``resume``, ``finish`` do.
+
+All that is stored on the way lets a later session go on from any point.
+"""
+
+import platform
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from evoconv.config import StudyConfig, config_from_dict
+from evoconv.errors import EvoconvError, SearchFailed, StudyError
+from evoconv.genomes.topology import Topology
+from evoconv.preparation import Prepared, prepare
+from evoconv.session.context import Session
+from evoconv.session.finishing import Finishing, save_best_so_far
+from evoconv.session.search import Search
+from evoconv.study.lock import lock_folder
+from evoconv.study.runner import INTERRUPTED
+from evoconv.study.storage import Storage
+from evoconv.study.watch import Watch
+from evoconv.timetable import AFTERWARDS_S, Timetable
+
+
+def start_study(
+    config: StudyConfig, out: Path | None, watch: Watch, started_at: float | None = None
+) -> Path:
+    """Run a new study to its end and return its run folder.
+
+    Nothing is written before the data and all options have proved usable. After Ctrl-C the best so
+    far is saved and ``KeyboardInterrupt`` is raised.
+
+    Args:
+        config: from ``configure``.
+        out: the run folder; None for a dated one under ``runs/``.
+        watch: is told what happens.
+        started_at: when the command began, seconds since the epoch; its time counts from there.
+    """
+    timetable = Timetable(
+        started_at=time.time() if started_at is None else started_at,
+        time_s=config.budget.time_s,
+        final_share=config.final.final_share,
+    )
+    prepared = prepare(config, watch)
+    run = out if out is not None else _dated_folder(config)
+    with (
+        lock_folder(run),
+        closing(Storage.create(run, config.to_dict(), Topology.from_json)) as storage,
+    ):
+        storage.set_note("data", prepared.note())
+        storage.set_note("versions", _versions())
+        session = Session(
+            run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable
+        )
+        _run(session)
+    return run
+
+
+def resume_study(
+    run: Path,
+    watch: Watch,
+    *,
+    time_s: float | None = None,
+    evaluations: int | None = None,
+    started_at: float | None = None,
+) -> Path:
+    """Go on with a study where it stopped, to its end; return its run folder.
+
+    Args:
+        run: the run folder.
+        watch: is told what happens.
+        time_s: time for this command; None for what is left of the study's own, but enough for
+            the final training.
+        evaluations: a new limit for the whole study.
+        started_at: when the command began, seconds since the epoch.
+
+    Raises:
+        StudyError: no such study, one in use, or images that have changed since.
+    """
+    started_at = time.time() if started_at is None else started_at
+    if not run.is_dir():
+        raise StudyError(f"there is no run folder {run}")
+    with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
+        config = config_from_dict(storage.config)
+        goes_further = time_s is not None or evaluations is not None
+        if storage.note("checked") is not None and not goes_further:
+            watch.notify("the study is finished; --time or --evaluations let it go on")
+            return run
+        prepared = _prepare_again(storage, watch)
+        if goes_further:
+            for name in ("stop", "final", "checked"):
+                storage.set_note(name, None)
+        elif config.budget.time_s is not None:
+            share = config.final.final_share * config.budget.time_s
+            left_s = config.budget.time_s - storage.elapsed_s()
+            time_s = max(left_s, share + 2 * AFTERWARDS_S)
+        if evaluations is not None:
+            config = replace(config, budget=replace(config.budget, evaluations=evaluations))
+            prepared = replace(prepared, config=config)
+        timetable = Timetable(
+            started_at=started_at, time_s=time_s, final_share=config.final.final_share
+        )
+        session = Session(
+            run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable
+        )
+        _run(session)
+    return run
+
+
+def finish_trial(
+    run: Path,
+    number: int,
+    watch: Watch,
+    *,
+    time_s: float | None = None,
+    repeats: int = 1,
+    started_at: float | None = None,
+) -> Path:
+    """Train a trial's network anew on all training images, test and save it, as the best one is.
+
+    What was done already is not done again.
+
+    Args:
+        run: the run folder of the study.
+        number: the trial.
+        watch: is told what happens.
+        time_s: time for this command; None for as long as it needs.
+        repeats: how many trainings; the result is their mean.
+        started_at: when the command began, seconds since the epoch.
+
+    Returns:
+        The folder with the network: ``trial-N`` in the run folder.
+
+    Raises:
+        StudyError: no such study or trial, a trial without a measurement, or a study in use.
+    """
+    if not run.is_dir():
+        raise StudyError(f"there is no run folder {run}")
+    with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
+        trial = storage.trial(number)
+        if trial.individual.measurement is None:
+            raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
+        prepared = _prepare_again(storage, watch)
+        session = Session(
+            run=run,
+            storage=storage,
+            prepared=prepared,
+            watch=watch,
+            timetable=Timetable(
+                started_at=time.time() if started_at is None else started_at,
+                time_s=time_s,
+                final_share=prepared.config.final.final_share,
+            ),
+        )
+        finishing = Finishing(session=session, number=number)
+        options = replace(prepared.config.final, repeats=repeats, baseline=False)
+        _begin(session)
+        with session.executor() as executor:
+            finishing.train(executor, session.precision(executor), trial, options)
+        finishing.check_and_report()
+    return finishing.folder
+
+
+def _prepare_again(storage: Storage, watch: Watch) -> Prepared:
+    """Return what the stored configuration gives; ``StudyError`` if the images have changed."""
+    config = config_from_dict(storage.config)
+    prepared = prepare(config, watch)
+    if (storage.note("data") or {}).get("digest") != prepared.image_set.digest:
+        raise StudyError(f"the images of {config.source} have changed since the study began")
+    return prepared
+
+
+def _run(session: Session) -> None:
+    """Search, finish, check, report; after Ctrl-C save what there is."""
+    finishing = Finishing(session=session)
+    try:
+        _search_and_finish(session, finishing)
+    except KeyboardInterrupt:
+        save_best_so_far(session)
+        raise
+    except SearchFailed:
+        finishing.report()
+        raise
+    finishing.check_and_report()
+
+
+def _search_and_finish(session: Session, finishing: Finishing) -> None:
+    # Before the first worker: whoever interrupts from here on is told how to go on.
+    _begin(session)
+    with session.executor() as executor:
+        precision = session.precision(executor)
+        reason, best = Search(session=session, executor=executor, precision=precision).run()
+        if reason == INTERRUPTED:
+            raise KeyboardInterrupt
+        session.storage.set_note("stop", {"reason": reason})
+        if best is None:
+            raise EvoconvError(
+                "the time was too short: no evaluation was complete; give more --time or fewer"
+                " --image-passes"
+            )
+        trial = session.storage.trial(best.number)
+        finishing.train(executor, precision, trial, session.config.final)
+
+
+def _begin(session: Session) -> None:
+    session.watch.begun(
+        run=session.run,
+        method=session.config.method,
+        time_s=session.timetable.left_s(),
+        num_slots=len(session.prepared.devices),
+        facts=session.prepared.facts(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("evoconv", "torch", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _dated_folder(config: StudyConfig) -> Path:
+    """Return ``runs/<source>-<method>-<date>-<time>``, with a number if that exists."""
+    name = Path(config.source.rstrip("/")).name.split(".")[0] or "images"
+    stem = f"{name}-{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
+    for number in range(1000):
+        run = Path("runs") / (stem if number == 0 else f"{stem}-{number}")
+        if not run.exists():
+            return run
+    raise StudyError(f"runs/{stem} and 999 more exist already")

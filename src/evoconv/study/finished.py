@@ -1,0 +1,38 @@
+"""Where a finished network of a study lies: the one that the study chose, or another trial's."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_FINAL, _CHECKED = "final", "checked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The folder and the notes of a finished network; ``number`` None is the study's own."""
+
+    run: Path
+    number: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds ``best/``, ``test/`` and ``result.json``."""
+        return self.run if self.number is None else self.run / f"trial-{self.number}"
+
+    @property
+    def final_note(self) -> str:
+        """Name of the note about its trainings."""
+        return _FINAL if self.number is None else f"{_FINAL} {self.number}"
+
+    @property
+    def checked_note(self) -> str:
+        """Name of the note about its check in a fresh process."""
+        return _CHECKED if self.number is None else f"{_CHECKED} {self.number}"
+
+
+def finished_trials(run: Path, note_names: Iterable[str]) -> Iterator[Finished]:
+    """Yield the trials that were finished beside the study's own, by their notes' names."""
+    for name in note_names:
+        kind, _, number = name.partition(" ")
+        if kind == _FINAL and number.isdecimal():
+            yield Finished(run=run, number=int(number))
