@@ -17,9 +17,13 @@ from evoconv.execution.executor import Executor, Job, Outcome
 from evoconv.genomes.shapes import cost
 from evoconv.genomes.topology import Topology
 from evoconv.problems.architecture import EvaluateArchitecture
+from evoconv.problems.candidate import Plan
+from evoconv.problems.objectives import OBJECTIVES
+from evoconv.problems.options import SavingOptions
 from evoconv.problems.workplace import OpenWorkplace
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision, measure_precision
+from evoconv.training.stopping import StoppingOptions
 
 CPU = torch.device("cpu")
 
@@ -59,17 +63,18 @@ def evaluation(
 ) -> Job:
     """Return the job that evaluates the topology on MNIST; the same whatever its number."""
     image_set = mnist().image_set
-    task = EvaluateArchitecture(
-        number=number,
+    plan = Plan(
         topology=topology,
         cost=cost(topology, image_set.input_shape, len(image_set.classes)),
-        seed=0,
         recipe=recipe,
         augmentation=Augmentation(),
         precision=precision,
         weights=WeightFiles(weights),
+        objective=OBJECTIVES["accuracy"],
+        stopping=StoppingOptions(),
+        saving=SavingOptions(),
     )
-    return Job(number=number, task=task)
+    return Job(number=number, task=EvaluateArchitecture(number=number, seed=0, plan=plan))
 
 
 def run_jobs(executor: Executor, jobs: list[Job]) -> list[Outcome]:

@@ -22,7 +22,7 @@ from evoconv.data.image_set import Declared
 from evoconv.data.sources import DataOptions, load_image_set
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.shapes import cost
-from evoconv.problems.architecture import new_network
+from evoconv.problems.training import new_network
 from evoconv.seeds import Purpose, seed_for
 from evoconv.training.loop import predict_logits, train
 from evoconv.training.metrics import measure

@@ -26,7 +26,7 @@ from evoconv.execution.inline import InlineExecutor
 from evoconv.genomes.layers import Convolution, FeatureLayer, Pooling
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.topology import Topology
-from evoconv.problems.architecture import new_network
+from evoconv.problems.training import new_network
 from evoconv.problems.workplace import Workplace
 from evoconv.training.loop import train
 from evoconv.training.options import Recipe

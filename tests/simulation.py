@@ -52,13 +52,15 @@ class ToySpace:
     def sample(self, rng: Generator) -> ToyGenome:
         return ToyGenome(values=tuple(rng.integers(self.size, size=6).tolist()))
 
-    def mutate(self, genome: ToyGenome, rng: Generator) -> tuple[ToyGenome, str]:
+    def mutate(
+        self, genome: ToyGenome, rng: Generator, scale: float = 1.0
+    ) -> tuple[ToyGenome, str]:
         place = int(rng.integers(6))
         values = list(genome.values)
         if rng.random() < 0.25:
             values[place] = int(rng.integers(self.size))
             return ToyGenome(values=tuple(values)), "reset"
-        step = int(rng.integers(-2, 3))
+        step = round(scale * int(rng.integers(-2, 3)))
         values[place] = min(self.size - 1, max(0, values[place] + step))
         return ToyGenome(values=tuple(values)), "step"
 

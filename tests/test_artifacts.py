@@ -63,6 +63,15 @@ def test_only_retained_weights_stay(files: WeightFiles) -> None:
     assert names == ["2", "2", "my"]
 
 
+def test_beyond_the_limit_the_least_needed_go(files: WeightFiles) -> None:
+    for number, size in ((1, 50), (2, 30), (3, 40), (4, 10)):
+        files.write(number, b"x" * size)
+    files.retain([3, 1, 2, 4], max_bytes=100)
+    assert [number for number in (1, 2, 3, 4) if files.path(number)] == [1, 3]
+    files.retain([3, 1], max_bytes=0)
+    assert not any(files.folder.iterdir())
+
+
 def test_retaining_before_the_first_file_is_nothing(files: WeightFiles) -> None:
     files.retain([1])
     assert not files.folder.exists()

@@ -74,9 +74,7 @@ def test_help_all_shows_every_number_with_its_default(capsys: pytest.CaptureFixt
     text = " ".join(help_of("evolve", "--help-all", capsys=capsys).split())
     for _, one in EVERY_FIELD:
         assert flag_of(one.name) in text
-    assert "--convolution-share PERCENT share of convolutions among new feature layers [70%]" in (
-        text
-    )
+    assert "--residual-share PERCENT share of residual blocks among those [0%]" in text
 
 
 @pytest.mark.parametrize(

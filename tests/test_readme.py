@@ -17,12 +17,12 @@ import evoconv
 from evoconv.api import Best, Result
 from evoconv.cli import main
 from evoconv.cli.commands import COMMANDS
-from evoconv.cli.option_flags import default_text
-from evoconv.config import GROUPS, RECIPES, configure
+from evoconv.config import GROUPS
 from evoconv.export.classifier import Classifier, Evaluation, Prediction
-from evoconv.option_text import field_of, flag_of, rule_of
+from evoconv.option_text import field_of
 from evoconv.records import CurvePoint, Failure, Individual, Measurement, Trial
 from evoconv.report.result import summarise
+from tests.golden.recipes import PATH, page
 from tests.report.studies import make_study
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,6 @@ PAGES = [
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
     if (ROOT / name).is_file()
 ] + sorted((ROOT / "docs").glob("*.md"))
-METHOD_PAGE = (ROOT / "docs" / "method-async.md").read_text("utf-8")
 FLAG = r"(?<![\w-])--[a-z](?:-?[a-z])*"
 FOREIGN_FLAGS = {"--index-url", "--no-deps"}  # of pip
 
@@ -179,18 +178,8 @@ def test_every_variable_in_the_documents_is_read_somewhere(page: Path) -> None:
         assert f'"{name}"' in sources
 
 
-@pytest.mark.parametrize(
-    "group", ["training", "augmentation", "split", "evolution", "space", "final"]
-)
-def test_the_recipes_are_written_down_with_every_number(group: str) -> None:
-    configs = [configure("digits", {}, recipe=recipe, seed=0) for recipe in RECIPES]
-    for one in fields(GROUPS[group]):
-        values = [
-            default_text(rule_of(one), getattr(getattr(config, group), one.name)) or "unset"
-            for config in configs
-        ]
-        row = f"| `{flag_of(one.name)}` | {' | '.join(values)} |"
-        assert row in METHOD_PAGE, f"docs/method-async.md lacks the row {row}"
+def test_the_page_of_options_and_recipes_is_written_from_the_code() -> None:
+    assert PATH.read_text("utf-8") == page(), "run: python -m tests.golden.recipes"
 
 
 def test_the_keys_of_the_result_are_written_down(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def evolve(
     *,
     out: str | Path | None = None,
     method: str = "async",
-    recipe: str = "fast",
+    recipe: str | None = None,
     seed: int | None = None,
     watch: Watch | None = None,
     **options: Any,
@@ -103,7 +103,7 @@ def evolve(
         source: a folder or archive of class folders, IDX files, an ``.npz``, or a known name.
         out: the run folder; None for a dated one under ``runs/``.
         method: a name from ``evoconv methods``.
-        recipe: ``fast`` or ``paper``.
+        recipe: ``fast``, ``paper`` or ``compact``; None for the method's own.
         seed: fixes the random streams.
         watch: is told what happens; None for silence.
         options: any option of the command line, such as ``time``, ``max_parameters``, ``metric``.

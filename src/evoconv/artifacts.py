@@ -4,6 +4,7 @@ A file's name holds its trial's number and the SHA-256 of its content. It appear
 name or not at all, so a half-written file is never read, and a damaged one is noticed.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -67,15 +68,31 @@ class WeightFiles:
             )
         return content
 
-    def retain(self, numbers: Iterable[int]) -> None:
+    def retain(self, numbers: Iterable[int], max_bytes: int | None = None) -> None:
         """Remove the files of all other trials, also what a killed process left half-written.
 
-        ``numbers`` must hold the running trials too: theirs may be on the way.
+        Args:
+            numbers: the trials whose files are needed, the most needed first; the running ones too,
+                for theirs may be on the way.
+            max_bytes: most bytes of all files together; beyond it the least needed go as well.
         """
-        kept = {str(number) for number in numbers}
+        places = {str(number): place for place, number in enumerate(numbers)}
+        sizes: dict[Path, int] = {}
         for path in self.folder.glob("*-*"):
-            ours = path.suffix in (_SUFFIX, _PART_SUFFIX)
-            if ours and path.name.partition("-")[0] not in kept:
+            if path.suffix not in (_SUFFIX, _PART_SUFFIX):
+                continue
+            if path.name.partition("-")[0] not in places:
+                path.unlink(missing_ok=True)
+            elif max_bytes is not None:
+                with contextlib.suppress(FileNotFoundError):  # renamed just now
+                    sizes[path] = path.stat().st_size
+        if max_bytes is None:
+            return
+        left = max_bytes
+        for path in sorted(sizes, key=lambda path: places[path.name.partition("-")[0]]):
+            left -= sizes[path]
+            # Half-written ones are about to get their names: their writer would miss them.
+            if left < 0 and path.suffix != _PART_SUFFIX:
                 path.unlink(missing_ok=True)
 
 

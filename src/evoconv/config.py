@@ -17,6 +17,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.sources import DataOptions
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import ConfigError, StudyError
+from evoconv.evolution.catalogue import METHODS
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.execution.options import WorkerOptions
 from evoconv.export.options import FinalOptions
@@ -24,8 +25,11 @@ from evoconv.genomes.constraints import Limits
 from evoconv.genomes.search_space import SpaceOptions
 from evoconv.option_text import flag_of, parse_option
 from evoconv.options import Options
+from evoconv.problems.objectives import FitnessOptions
+from evoconv.problems.options import SavingOptions
 from evoconv.records import Budget
 from evoconv.training.options import Recipe
+from evoconv.training.stopping import StoppingOptions
 
 DEFAULT_TIME_S = 600.0
 
@@ -36,6 +40,9 @@ GROUPS: Mapping[str, type[Options]] = {
     "split": SplitOptions,
     "training": Recipe,
     "augmentation": Augmentation,
+    "stopping": StoppingOptions,
+    "saving": SavingOptions,
+    "fitness": FitnessOptions,
     "evolution": EvolutionOptions,
     "space": SpaceOptions,
     "final": FinalOptions,
@@ -66,6 +73,68 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "final_epochs": 20,
         "shift": 0.0,
     },
+    # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
+    # and He initialisation are the poster's; the numbers are the house's.
+    "compact": {
+        "normalisation": "batch",
+        "initialisation": "he-normal",
+        "optimizer": "adagrad",
+        "learning_rate": 0.05,
+        "epsilon": 1e-7,
+        "weight_decay": 0.0,
+        "schedule": "inverse",
+        "label_smoothing": 0.0,
+        "epochs": 12,
+        "shift": 0.0,
+        "inherit": True,
+        "freeze_share": 0.25,
+        "epoch_patience": 2,
+        "min_improvement": 0.001,
+        "divergence": 4.0,
+        "guessing_epochs": 2,
+        "optimism": 2.0,
+        "max_trainings": 3,
+        "crossover": 0.4,
+        "mutation": 0.8,
+        "parent_selection": "probabilistic-tournament",
+        "step_half_life": 100.0,
+        "min_filters": 2,
+        "max_filters": 64,
+        "min_kernel": 1,
+        "max_kernel": 5,
+        "square": False,
+        "max_stride": 2,
+        "pool_stride": "either",
+        "pool_padding": "same",
+        "min_features_at_birth": 3,
+        "max_features_at_birth": 6,
+        "min_classifier": 0,
+        "max_classifier_at_birth": 1,
+        "max_classifier": 2,
+        "min_units": 8,
+        "max_units": 64,
+        "convolution_share": 0.75,
+        "residual_share": 0.2,
+        "average_share": 0.5,
+        "activations": ("relu", "leaky-relu", "elu", "silu", "hard-swish"),
+        "dropouts": (0.0, 0.1, 0.2, 0.3),
+        "max_dropout": 0.5,
+        "reduction": "global-average",
+        "modification": "stepwise",
+        "change_share": 0.5,
+        "add_share": 0.2,
+        "delete_share": 0.2,
+        "switch_share": 0.1,
+        "step_share": 0.15,
+        "crossover_points": 2,
+        "rules": (
+            "convolution-first",
+            "no-consecutive-poolings",
+            "strides-within-windows",
+            "least-resolution",
+        ),
+        "least_side": 3,
+    },
 }
 
 
@@ -83,6 +152,9 @@ class StudyConfig:
     split: SplitOptions
     training: Recipe
     augmentation: Augmentation
+    stopping: StoppingOptions
+    saving: SavingOptions
+    fitness: FitnessOptions
     evolution: EvolutionOptions
     space: SpaceOptions
     final: FinalOptions
@@ -98,7 +170,7 @@ def configure(
     changes: Mapping[str, Any],
     *,
     method: str = "async",
-    recipe: str = "fast",
+    recipe: str | None = None,
     seed: int | None = None,
 ) -> StudyConfig:
     """Return the configuration of a new study.
@@ -107,12 +179,14 @@ def configure(
         source: a path to images, or the name of a known set.
         changes: options by field name, as text or as Python values; see ``parse_option``.
         method: a name in the catalogue of strategies.
-        recipe: a name in ``RECIPES``.
+        recipe: a name in ``RECIPES``; None for the method's own.
         seed: fixes the study's random streams; None draws one, which is stored.
 
     Raises:
         ConfigError: an unknown name, or a value that can't be read or is out of range.
     """
+    if recipe is None:
+        recipe = METHODS[method].recipe if method in METHODS else "fast"
     if recipe not in RECIPES:
         raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe}")
     if seed is not None and not 0 <= seed < 2**63:
@@ -146,7 +220,8 @@ def config_from_dict(content: Any) -> StudyConfig:
             title: group(
                 **{
                     name: tuple(value) if isinstance(value, list) else value
-                    for name, value in content[title].items()
+                    # A group that this study is older than has its defaults.
+                    for name, value in content.get(title, {}).items()
                 }
             )
             for title, group in GROUPS.items()

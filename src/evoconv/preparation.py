@@ -10,12 +10,14 @@ from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Declared, ImageSet
 from evoconv.data.sources import load_image_set
 from evoconv.data.splits import SearchSplits, search_splits
+from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import build_strategy
 from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
-from evoconv.problems.objectives import OBJECTIVES
+from evoconv.problems.objectives import choose_objective
 from evoconv.problems.workplace import devices_of
+from evoconv.records import Objective
 from evoconv.study.watch import Watch
 
 
@@ -32,6 +34,7 @@ class Prepared:
     splits: SearchSplits
     standardisation: Standardisation
     space: TopologySpace
+    objective: Objective
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -93,15 +96,19 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
         UserError: images that can't be used, limits no network can meet, an unknown method.
     """
     devices = devices_of(config.workers)
+    if config.saving.inherit and config.split.folds > 1:
+        raise ConfigError(
+            f"--inherit needs a single hold-out, not --folds {config.split.folds}: the weights of"
+            " one fold have seen the validation images of the others"
+        )
     image_set = load_image_set(config.source, config.data, notify=watch.notify)
     splits = search_splits(image_set, config.split, config.seed)
     space = TopologySpace(
         config.space, image_set.input_shape, len(image_set.classes), config.limits
     )
+    objective = choose_objective(config.training.metric, config.fitness)
     # An unknown method is refused before anything is written.
-    build_strategy(
-        config.method, space, config.evolution, OBJECTIVES[config.training.metric], config.seed
-    )
+    build_strategy(config.method, space, config.evolution, objective, config.seed)
     return Prepared(
         config=config,
         devices=devices,
@@ -109,4 +116,5 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
         splits=splits,
         standardisation=Standardisation.of(image_set.images, splits.training),
         space=space,
+        objective=objective,
     )

@@ -31,10 +31,18 @@ class Objective:
     name: str
     direction: Literal["maximize", "minimize"]
 
-    def fitness(self, measurement: "Measurement") -> float:
-        """Return the objective's value, negated if it is minimised: higher is better."""
+    def value(self, measurement: "Measurement") -> float:
+        """Return the fact itself, negated if it is minimised: higher is better."""
         value = measurement.values[self.name]
         return value if self.direction == "maximize" else -value
+
+    def fitness(self, measurement: "Measurement") -> float:
+        """Return what a search ranks by, higher is better: the value, unless costs count too."""
+        return self.value(measurement)
+
+    def needed(self, fitness: float, costs: Mapping[str, float]) -> float:  # noqa: ARG002
+        """Return the value that a network of these costs needs for a fitness; may be infinite."""
+        return fitness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +62,13 @@ class Measurement:
     """What evaluating one individual gave.
 
     ``values`` holds raw, named facts (``validation_accuracy``, ``cross_entropy``, ``parameters``,
-    …), all finite. Fitness is derived from them by a strategy and never stored.
+    …), all finite. Fitness is derived from them by a strategy and never stored. ``remarks`` are
+    sentences on what is special: why a training ended early, what was inherited and what not.
     """
 
     values: Mapping[str, float]
     curve: tuple[CurvePoint, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class FailureKind(StrEnum):
@@ -103,6 +113,11 @@ class Individual:
     copy_of: int | None = None
     measurement: Measurement | None = None
     failure: Failure | None = None
+
+    @property
+    def original(self) -> int:
+        """Number of the individual that was trained for this one: its own unless it is a copy."""
+        return self.number if self.copy_of is None else self.copy_of
 
 
 class TrialState(StrEnum):

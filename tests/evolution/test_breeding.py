@@ -39,7 +39,9 @@ class Stubborn(ToySpace):
     def sample(self, rng: Generator) -> ToyGenome:
         return ToyGenome(values=(1, 2, 3, 4, 5, 6))
 
-    def mutate(self, genome: ToyGenome, rng: Generator) -> tuple[ToyGenome, str]:
+    def mutate(
+        self, genome: ToyGenome, rng: Generator, scale: float = 1.0
+    ) -> tuple[ToyGenome, str]:
         return ToyGenome(values=(1, 2, 3, 4, 5, 6)), "none"
 
 
@@ -113,13 +115,32 @@ def test_what_cannot_be_new_is_answered_by_the_one_that_was_measured(told: int |
 
 def test_parents_with_nothing_new_to_give_make_room_for_a_random_individual() -> None:
     class Worn(ToySpace):
-        def mutate(self, genome: ToyGenome, rng: Generator) -> tuple[ToyGenome, str]:
+        def mutate(
+            self, genome: ToyGenome, rng: Generator, scale: float = 1.0
+        ) -> tuple[ToyGenome, str]:
             return genome, "none"
 
     stranger = breed(9, PARENTS, Worn(), EvolutionOptions(crossover=0, mutation=1), 1, SEEN)
     assert (stranger.operator, stranger.parents, stranger.copy_of) == ("random", (), None)
     assert stranger.genome.digest not in SEEN
     assert stranger.redraws > 0
+
+
+def test_the_steps_of_a_birth_hang_on_its_number_alone() -> None:
+    scales: list[float] = []
+
+    class Noting(ToySpace):
+        def mutate(
+            self, genome: ToyGenome, rng: Generator, scale: float = 1.0
+        ) -> tuple[ToyGenome, str]:
+            scales.append(scale)
+            return super().mutate(genome, rng, scale)
+
+    options = EvolutionOptions(crossover=0, mutation=1, step_half_life=10)
+    for number in (0, 20, 10, 20):
+        scales.clear()
+        breed(number, PARENTS, Noting(), options, 1, {})
+        assert set(scales) == {0.5 ** (number / 10)}
 
 
 def test_the_nursery_lets_the_first_measured_one_answer() -> None:

@@ -21,7 +21,9 @@ def trials_of(run: ToyRun) -> list[Individual]:
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="method must be one of async, sync, random, got sink"):
+    with pytest.raises(
+        ConfigError, match="method must be one of async, sync, compact, random, got sink"
+    ):
         build_strategy("sink", ToySpace(), EvolutionOptions(), SCORE, 1)
 
 

@@ -38,3 +38,10 @@ def test_the_minimal_population_is_half_unless_given(population: int, minimal: i
 def test_contradictions_are_refused_with_a_sentence(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         EvolutionOptions(**given)
+
+
+def test_steps_halve_with_each_half_life_and_never_vanish() -> None:
+    options = EvolutionOptions(step_half_life=40)
+    assert [options.step_scale(number) for number in (0, 40, 80)] == [1.0, 0.5, 0.25]
+    assert options.step_scale(10**9) > 0
+    assert EvolutionOptions().step_scale(10**6) == 1.0

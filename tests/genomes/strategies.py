@@ -1,4 +1,4 @@
-"""Hypothesis strategies: topologies of every layer kind and option, beyond the search space."""
+"""Hypothesis strategies: topologies of every layer kind and option, and search spaces."""
 
 from typing import Any
 
@@ -12,6 +12,8 @@ from evoconv.genomes.layers import (
     Pooling,
     Residual,
 )
+from evoconv.genomes.rules import RULES
+from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.shapes import output_size
 from evoconv.genomes.topology import Topology
 
@@ -94,3 +96,34 @@ def topologies(draw: st.DrawFn, input_shape: tuple[int, int, int]) -> Topology:
 
 
 input_shapes = st.tuples(st.integers(1, 3), st.integers(1, 17), st.integers(1, 17))
+
+
+@st.composite
+def space_options(draw: st.DrawFn) -> SpaceOptions:
+    """Return options with any of the layers, operators and rules of the compact method."""
+    rules = tuple(draw(st.lists(st.sampled_from(tuple(RULES)), unique=True)))
+    return SpaceOptions(
+        min_filters=2,
+        max_filters=20,
+        min_kernel=draw(st.integers(1, 2)),
+        square=draw(st.booleans()),
+        padding=draw(paddings),
+        pool_padding=draw(paddings),
+        normalisation=draw(normalisations),
+        max_stride=draw(st.integers(1, 3)),
+        pool_stride=draw(st.sampled_from(("size", "either"))),
+        residual_share=draw(st.sampled_from((0.0, 0.5, 1.0))),
+        average_share=draw(st.sampled_from((0.0, 0.5, 1.0))),
+        convolution_share=draw(st.sampled_from((0.0, 0.5, 1.0))),
+        min_classifier=draw(st.integers(0, 1)),
+        max_features=draw(st.integers(3, 7)),
+        change_share=0.25,
+        add_share=0.25,
+        delete_share=0.25,
+        switch_share=0.25,
+        modification=draw(st.sampled_from(("gaussian", "stepwise"))),
+        crossover_points=draw(st.integers(1, 4)),
+        mutation_spread=1.0,
+        rules=rules,
+        least_side=draw(st.integers(2, 5)) if "least-resolution" in rules else 1,
+    )

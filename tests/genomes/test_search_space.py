@@ -7,7 +7,6 @@ from evoconv.genomes.search_space import (
     SpaceOptions,
     draw_feature_layer,
     draw_topology,
-    fit_features,
 )
 from evoconv.genomes.shapes import cost
 
@@ -74,6 +73,55 @@ def test_the_share_of_convolutions_is_kept() -> None:
     assert abs(num_convolutions - 0.7 * num_draws) < 4 * sigma
 
 
+def test_by_default_nothing_of_the_compact_method_is_drawn() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        layer = draw_feature_layer(SpaceOptions(), rng)
+        assert isinstance(layer, Convolution | Pooling)
+        if isinstance(layer, Convolution):
+            assert layer.stride == (1, 1)
+        else:
+            assert (layer.kind, layer.stride) == ("max", None)
+
+
+def test_the_shares_of_residual_blocks_and_average_poolings_are_kept() -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(convolution_share=0.5, residual_share=0.2, average_share=0.7)
+    num_draws = 6_000
+    layers = [draw_feature_layer(options, rng) for _ in range(num_draws)]
+    num_residual = sum(isinstance(layer, Residual) for layer in layers)
+    num_average = sum(isinstance(one, Pooling) and one.kind == "average" for one in layers)
+    for count, share in ((num_residual, 0.5 * 0.2), (num_average, 0.5 * 0.7)):
+        sigma = (num_draws * share * (1 - share)) ** 0.5
+        assert abs(count - share * num_draws) < 4 * sigma
+
+
+@pytest.mark.parametrize("square", [True, False])
+def test_strides_are_drawn_up_to_the_longest(square: bool) -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(max_stride=3, square=square, residual_share=0.5, pool_stride="either")
+    layers = [draw_feature_layer(options, rng) for _ in range(500)]
+    strides = {one.stride for one in layers if not isinstance(one, Pooling)}
+    assert strides == {(i, j) for i in (1, 2, 3) for j in (1, 2, 3) if i == j or not square}
+    for kind in (Convolution, Residual):
+        assert {one.stride for one in layers if isinstance(one, kind)} == strides
+    pooled = {(one.size, one.steps) for one in layers if isinstance(one, Pooling)}
+    sizes = {(i, j) for i in (2, 3) for j in (2, 3) if i == j or not square}
+    steps_of = {
+        (i, j): {(1, 1), (i, j)} if square else {(1, 1), (1, j), (i, 1), (i, j)} for i, j in sizes
+    }
+    assert pooled == {(size, steps) for size in sizes for steps in steps_of[size]}
+
+
+def test_a_topology_without_a_layer_that_convolves_gets_one_of_the_kinds_that_there_are() -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(convolution_share=0.0, residual_share=1.0)
+    for _ in range(20):
+        kinds = [type(layer) for layer in draw_topology(options, (1, 28, 28), rng).features]
+        assert kinds.count(Residual) == 1
+        assert Convolution not in kinds
+
+
 def test_normalised_convolutions_have_no_bias() -> None:
     rng = np.random.default_rng(1)
     options = SpaceOptions(normalisation="batch", reduction="global-average")
@@ -83,24 +131,6 @@ def test_normalised_convolutions_have_no_bias() -> None:
         if isinstance(layer, Convolution):
             assert layer.normalisation == "batch"
             assert not layer.bias
-
-
-def test_poolings_are_cut_to_their_input_and_left_out_when_nothing_is_pooled() -> None:
-    pooling = Pooling(size=(3, 3))
-    fitted = fit_features([pooling, pooling, pooling], (1, 8, 8))
-    assert fitted == (pooling, Pooling(size=(2, 2)))
-    assert fit_features([pooling], (1, 1, 5)) == (Pooling(size=(1, 3)),)
-    rounding_up = Pooling(size=(3, 3), padding="same")
-    assert fit_features([rounding_up] * 4, (1, 8, 8)) == (rounding_up,) * 2
-
-
-def test_unpadded_kernels_are_cut_to_their_input() -> None:
-    layer = Convolution(filters=3, kernel=(5, 4), padding="valid")
-    block = Residual(filters=3, kernel=(5, 5), stride=(4, 1))
-    assert fit_features([block, layer], (1, 8, 8)) == (
-        block,
-        Convolution(filters=3, kernel=(2, 4), padding="valid"),
-    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +143,14 @@ def test_unpadded_kernels_are_cut_to_their_input() -> None:
         ({"activations": ()}, "activations must name at least one"),
         ({"dropouts": (0.2, 0.95)}, "dropouts must be in"),
         ({"dropouts": (0.2, 0.6), "max_dropout": 0.5}, "max_dropout=0.5"),
-        ({"change_share": 0.6}, "must add up to 100 %"),
+        ({"change_share": 0.6}, "must add up to 100 %, got 110 %"),
+        ({"switch_share": 0.1}, "must add up to 100 %, got 110 %"),
+        ({"max_stride": 0}, "max_stride must be in"),
+        ({"crossover_points": 0}, "crossover_points must be in"),
+        ({"modification": "random"}, "modification must be one of gaussian, stepwise"),
+        ({"rules": ("poolings-first",)}, "rules must be one of convolution-first, .*resolution"),
+        ({"rules": ("least-resolution",)}, "least_side must be above 1 with the rule"),
+        ({"least_side": 3}, "and 1 without it, got 3"),
         ({"min_pool": 1}, "min_pool must be in"),
     ],
 )

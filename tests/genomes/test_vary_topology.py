@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evoconv.errors import ConfigError
+from evoconv.genomes.cross_topology import cross
 from evoconv.genomes.layers import (
     LAYER_KINDS,
     Convolution,
@@ -15,9 +17,9 @@ from evoconv.genomes.layers import (
     Residual,
 )
 from evoconv.genomes.search_space import SpaceOptions, draw_topology
-from evoconv.genomes.shapes import cost
 from evoconv.genomes.topology import Topology
-from evoconv.genomes.vary_topology import CHANGES, cross, mutate
+from evoconv.genomes.vary_topology import CHANGES, mutate, switch_layers
+from tests.genomes.membership import check_membership
 
 SHAPE = (1, 28, 28)
 OPTIONS = SpaceOptions()
@@ -34,28 +36,6 @@ def topology_of(*features: FeatureLayer, units: tuple[int, ...] = (20, 30)) -> T
 
 
 FIRST = topology_of(*[convolution(10 + index) for index in range(3)], units=(10, 11, 12))
-SECOND = topology_of(*[convolution(20 + index) for index in range(4)], units=(20, 21))
-
-
-def check_ranges(one: Topology, options: SpaceOptions, shape: tuple[int, int, int]) -> None:
-    cost(one, shape, 10)
-    assert any(isinstance(layer, Convolution | Residual) for layer in one.features)
-    assert len(one.features) <= options.max_features
-    assert options.min_classifier <= len(one.classifier) <= options.max_classifier
-    for layer in one.features:
-        if isinstance(layer, Pooling):
-            assert max(layer.size) <= options.max_pool
-            # Smaller only where the map itself is.
-            assert min(layer.size) >= options.min_pool or min(shape[1:]) < 28
-        else:
-            assert options.min_filters <= layer.filters <= options.max_filters
-            assert options.min_kernel <= min(layer.kernel)
-            assert max(layer.kernel) <= options.max_kernel
-            assert layer.activation in options.activations
-    for dense in one.classifier:
-        assert options.min_units <= dense.units <= options.max_units
-        assert 0 <= dense.dropout <= options.max_dropout
-        assert dense.activation in options.activations
 
 
 @settings(max_examples=60, deadline=None)
@@ -70,65 +50,12 @@ def test_any_chain_of_operators_stays_in_range_and_leaves_parents_alone(
         first, second = (family[int(rng.integers(len(family)))] for _ in range(2))
         before = first.to_json(), second.to_json()
         child = cross(first, second, options, shape, rng)
-        check_ranges(child, options, shape)
+        check_membership(child, options, shape)
         mutant, name = mutate(child, options, shape, rng)
-        check_ranges(mutant, options, shape)
+        check_membership(mutant, options, shape)
         assert name in ("change", "add", "delete")
         assert (first.to_json(), second.to_json()) == before
         family.append(mutant)
-
-
-@settings(max_examples=100, deadline=None)
-@given(seed=seeds)
-def test_crossover_gives_the_first_offspring_cut_at_inner_borders(seed: int) -> None:
-    child = cross(FIRST, SECOND, OPTIONS, SHAPE, np.random.default_rng(seed))
-    for part, first, second in (
-        (child.features, FIRST.features, SECOND.features),
-        (child.classifier, FIRST.classifier, SECOND.classifier),
-    ):
-        allowed = [
-            first[:i] + second[j:] for i in range(1, len(first)) for j in range(1, len(second))
-        ]
-        assert part in allowed
-
-
-def test_every_pair_of_inner_borders_is_drawn_equally_often() -> None:
-    rng = np.random.default_rng(1)
-    num_draws = 3_000
-    drawn = Counter(cross(FIRST, SECOND, OPTIONS, SHAPE, rng).features for _ in range(num_draws))
-    assert len(drawn) == 2 * 3
-    sigma = (num_draws * (1 / 6) * (5 / 6)) ** 0.5
-    assert all(abs(count - num_draws / 6) < 4 * sigma for count in drawn.values())
-
-
-def test_the_parts_are_cut_independently() -> None:
-    rng = np.random.default_rng(1)
-    children = [cross(FIRST, SECOND, OPTIONS, SHAPE, rng) for _ in range(500)]
-    assert len({(child.features, child.classifier) for child in children}) == 6 * 2
-
-
-def test_a_part_of_one_layer_is_exchanged_whole() -> None:
-    rng = np.random.default_rng(1)
-    single = topology_of(convolution(40), units=(40,))
-    child = cross(FIRST, single, OPTIONS, SHAPE, rng)
-    assert (child.features, child.classifier) == (single.features, single.classifier)
-    child = cross(single, FIRST, OPTIONS, SHAPE, rng)
-    assert (child.features, child.classifier) == (FIRST.features, FIRST.classifier)
-
-
-def test_crossover_keeps_a_convolution_and_the_number_of_layers() -> None:
-    rng = np.random.default_rng(1)
-    pooling = Pooling(size=(2, 2))
-    first = topology_of(pooling, convolution(10), pooling)
-    second = topology_of(convolution(20), pooling, pooling)
-    for _ in range(50):
-        child = cross(first, second, OPTIONS, SHAPE, rng)
-        # The convolution of the first parent stays, for the second's is before any inner border.
-        assert convolution(10) in child.features
-    options = SpaceOptions(max_features=3)
-    for _ in range(50):
-        child = cross(FIRST, SECOND, options, SHAPE, rng)
-        assert len(child.features) <= 3
 
 
 def test_mutation_operators_are_drawn_with_their_shares() -> None:
@@ -151,8 +78,96 @@ def test_an_impossible_operator_leaves_its_share_to_the_others() -> None:
     assert names == {"change", "delete"}
 
 
+def test_switching_is_an_involution() -> None:
+    layers = FIRST.features
+    for first in range(3):
+        for second in range(3):
+            switched = switch_layers(layers, first, second)
+            assert (switched[first], switched[second]) == (layers[second], layers[first])
+            assert switch_layers(switched, first, second) == layers
+
+
+def test_switching_exchanges_two_unequal_layers_of_one_part() -> None:
+    parent = topology_of(
+        convolution(10), convolution(10), Pooling(size=(2, 2)), convolution(11), units=(20, 30)
+    )
+    children = Counter(children_by("switch", parent))
+    pairs = [(0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    expected = {replace(parent, features=switch_layers(parent.features, *one)) for one in pairs}
+    other = replace(parent, classifier=parent.classifier[::-1])
+    assert set(children) == {*expected, other}
+    assert abs(children[other] - 1_000) < 4 * (2_000 / 4) ** 0.5
+
+
+def test_equal_layers_are_not_switched() -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(change_share=0.1, delete_share=0.0, add_share=0.0, switch_share=0.9)
+    twins = topology_of(convolution(10), convolution(10), units=(20, 20))
+    assert {mutate(twins, options, SHAPE, rng)[1] for _ in range(50)} == {"change"}
+
+
+STEPWISE = SpaceOptions(
+    modification="stepwise",
+    change_share=0.4,
+    add_share=0.2,
+    delete_share=0.2,
+    switch_share=0.2,
+)
+
+
+def test_stepwise_operators_are_named_after_what_they_do() -> None:
+    rng = np.random.default_rng(1)
+    num_draws = 4_000
+    names = Counter(mutate(FIRST, STEPWISE, SHAPE, rng)[1] for _ in range(num_draws))
+    kinds = Counter[str]()
+    for name, count in names.items():
+        kinds[name.split()[0]] += count
+    assert set(kinds) == {"modify", "insert", "delete", "switch"}
+    for name, share in (("modify", 0.4), ("insert", 0.2), ("delete", 0.2), ("switch", 0.2)):
+        sigma = (num_draws * share * (1 - share)) ** 0.5
+        assert abs(kinds[name] - share * num_draws) < 4 * sigma
+    # 25 % of 290 units, of 40 filters and of 90 % dropout, which starts at nothing.
+    assert names.keys() >= {"modify units by 72", "modify filters by 10", "modify dropout by 22%"}
+
+
+def test_a_smaller_scale_takes_smaller_steps() -> None:
+    rng = np.random.default_rng(1)
+    names = {mutate(FIRST, STEPWISE, SHAPE, rng, 0.1)[1] for _ in range(500)}
+    assert {"modify units by 7", "modify filters by 1", "modify kernel by -1"} <= names
+    for scale in (0.0, 1.5, float("nan")):
+        with pytest.raises(ConfigError, match=r"scale of a mutation must be in \(0, 1\]"):
+            mutate(FIRST, STEPWISE, SHAPE, rng, scale)
+
+
+def test_the_scale_means_nothing_to_gaussian_mutation() -> None:
+    children = [
+        mutate(FIRST, OPTIONS, SHAPE, np.random.default_rng(seed), scale)
+        for scale in (1.0, 0.01)
+        for seed in range(30)
+    ]
+    assert children[:30] == children[30:]
+
+
+def test_a_space_of_single_values_has_nothing_to_modify() -> None:
+    options = replace(
+        STEPWISE,
+        min_filters=10,
+        max_filters=10,
+        min_kernel=3,
+        max_kernel=3,
+        activations=("relu",),
+        change_share=1.0,
+        add_share=0.0,
+        delete_share=0.0,
+        switch_share=0.0,
+    )
+    only = topology_of(convolution(10), units=())
+    assert mutate(only, options, SHAPE, np.random.default_rng(1)) == (only, "modify nothing")
+
+
 def children_by(name: str, parent: Topology, options: SpaceOptions = OPTIONS) -> list[Topology]:
-    share = {"change_share": 0.0, "add_share": 0.0, "delete_share": 0.0, f"{name}_share": 1.0}
+    names = ("change", "add", "delete", "switch")
+    share = {f"{one}_share": float(one == name) for one in names}
     rng = np.random.default_rng(1)
     only = replace(options, **share)  # type: ignore[arg-type]
     return [mutate(parent, only, SHAPE, rng)[0] for _ in range(2_000)]
@@ -239,3 +254,13 @@ def test_a_residual_block_can_be_changed() -> None:
     children = children_by("change", parent, options)
     assert all(isinstance(one.features[0], Residual) for one in children)
     assert len({one.features[0] for one in children}) > 10
+
+
+def test_strides_change_where_the_options_have_several() -> None:
+    parent = topology_of(convolution(20), Pooling(size=(2, 2)), units=())
+    options = SpaceOptions(min_classifier=0, max_stride=2, pool_stride="either")
+    children = children_by("change", parent, options)
+    firsts = {one.features[0].stride for one in children}
+    assert firsts == {(1, 1), (2, 2)}
+    steps = {one.steps for child in children for one in child.features if isinstance(one, Pooling)}
+    assert steps == {(1, 1), (2, 2), (3, 3)}

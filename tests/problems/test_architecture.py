@@ -4,9 +4,8 @@ import torch
 
 from evoconv.genomes.layers import Convolution, Dense
 from evoconv.genomes.topology import Topology
-from evoconv.problems.architecture import new_network, stratified_subset
-from evoconv.problems.objectives import OBJECTIVES
-from evoconv.training.options import METRICS, Recipe
+from evoconv.problems.training import new_network, stratified_subset
+from evoconv.training.options import Recipe
 
 
 def test_a_subset_keeps_the_shares_of_the_classes_and_is_always_the_same() -> None:
@@ -41,10 +40,6 @@ def test_weights_are_fixed_by_the_seed_alone() -> None:
     pairs = list(zip(first.parameters(), second.parameters(), other.parameters(), strict=True))
     assert all(torch.equal(one, same) for one, same, _ in pairs)
     assert not all(torch.equal(one, different) for one, _, different in pairs)
-
-
-def test_every_metric_has_an_objective() -> None:
-    assert set(OBJECTIVES) == set(METRICS)
 
 
 def test_recipes_count_their_image_passes() -> None:

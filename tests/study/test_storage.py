@@ -80,7 +80,12 @@ def test_trials_come_back_as_they_were(storage: Storage) -> None:
         individual(2, parents=(0, 1), operator="crossover", copy_of=0),
         individual(3),
     ]
-    measured = replace(born[0], measurement=Measurement(values={"a": 0.1, "b": 3.0}, curve=curve))
+    measured = replace(
+        born[0],
+        measurement=Measurement(
+            values={"a": 0.1, "b": 3.0}, curve=curve, remarks=('stopped, "why"',)
+        ),
+    )
     failure = Failure(kind=FailureKind.NOT_FINITE, message="loss ist NaN – schade")
     ends = [
         Trial(
@@ -318,6 +323,7 @@ def change(storage: Storage, *statements: str) -> None:
     ("statement", "message"),
     [
         (f"UPDATE study SET format_version = {tables.FORMAT_VERSION + 1}", "by a newer evoconv"),
+        (f"UPDATE study SET format_version = {tables.FORMAT_VERSION - 1}", "by an older evoconv"),
         ("UPDATE study SET format_version = 'x'", "isn't a study"),
         ("UPDATE study SET config = '{'", "configuration .* is damaged"),
         ("UPDATE study SET config = '[]'", "configuration .* is damaged"),

@@ -11,9 +11,16 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches, ImageTensor, Standardisation
 from evoconv.execution.executor import Cancelled, JobFailed
 from evoconv.records import FailureKind
-from evoconv.training.loop import build_optimizer, predict_logits, rate_factor, train
+from evoconv.training.loop import (
+    EpochReport,
+    build_optimizer,
+    predict_logits,
+    rate_factor,
+    train,
+)
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision, measure_precision
+from evoconv.training.stopping import Stop
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(batch_size=16, learning_rate=0.01)
@@ -117,6 +124,60 @@ def test_progress_is_reported_up_to_the_end() -> None:
     train(network(), batches(), RECIPE, Precision(), control, epochs=3)
     assert control.reports == sorted(control.reports)
     assert control.reports[-1] == 1.0
+
+
+def test_a_stop_ends_the_training_and_is_recorded() -> None:
+    seen: list[int] = []
+    reason = Stop(rule="patience", sentence="enough", epoch=3)
+
+    def after_epoch(report: EpochReport) -> Stop | None:
+        seen.append(report.epoch)
+        return reason if report.epoch == 3 else None
+
+    reports = train(
+        network(), batches(), RECIPE, Precision(), Watching(), epochs=9, after_epoch=after_epoch
+    )
+    assert seen == [1, 2, 3]
+    assert [one.stop for one in reports] == [None, None, reason]
+    assert not any(one.frozen for one in reports)
+    assert reports[-1].progress == pytest.approx(1 / 3)
+
+
+def test_validating_after_an_epoch_changes_nothing() -> None:
+    """Batch normalisation would stand still if a validation left the network in use."""
+    first, second, data = network(), network(), batches()
+
+    def after_epoch(report: EpochReport) -> None:
+        predict_logits(first, data.source, data.rows, Precision())
+
+    train(first, data, RECIPE, Precision(), Watching(), epochs=3, after_epoch=after_epoch)
+    train(second, batches(), RECIPE, Precision(), Watching(), epochs=3)
+    for key, one in first.state_dict().items():
+        assert torch.equal(one, second.state_dict()[key])
+
+
+def test_rates_that_know_no_end_depend_on_the_epochs_alone() -> None:
+    inverse = replace(RECIPE, schedule="inverse", half_life=3.0)
+    exponential = replace(RECIPE, schedule="exponential", half_life=3.0)
+    for progress in (0.0, 0.5, 1.0):
+        assert [rate_factor(inverse, progress, n) for n in (0, 3, 9)] == [1.0, 0.5, 0.25]
+        assert [rate_factor(exponential, progress, n) for n in (0, 3, 9)] == [1.0, 0.5, 0.125]
+    assert rate_factor(exponential, 1.0, 1e6) == 0.0
+
+
+@pytest.mark.parametrize("schedule", ["inverse", "exponential"])
+def test_a_training_stopped_early_took_the_same_steps(schedule: str) -> None:
+    """Where the rate knows no end, a longer plan makes no difference."""
+    recipe = replace(RECIPE, schedule=schedule, half_life=2.0)
+    short, long = network(), network()
+    train(short, batches(), recipe, Precision(), Watching(), epochs=3)
+
+    def after_epoch(report: EpochReport) -> Stop | None:
+        return Stop(rule="test", sentence="", epoch=3) if report.epoch == 3 else None
+
+    train(long, batches(), recipe, Precision(), Watching(), epochs=99, after_epoch=after_epoch)
+    for one, other in zip(short.parameters(), long.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_weight_decay_spares_biases_and_norms() -> None:

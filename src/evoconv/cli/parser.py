@@ -112,10 +112,9 @@ def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
     )
     parser.add_argument(
         "--recipe",
-        default="fast",
         choices=RECIPES,
         metavar="NAME",
-        help=f"defaults of all options: {', '.join(RECIPES)} [fast]",
+        help=f"defaults of all options: {', '.join(RECIPES)} [the method's own: fast or compact]",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="fixes the random streams [drawn, and stored]"

@@ -50,9 +50,10 @@ def breed(
     Where they have nothing new to give, a random individual comes in.
     """
     rng = stream(seed, Purpose.BIRTH, number)
+    scale = options.step_scale(number)
     child = _settle(
         number,
-        lambda is_known: _vary(ranked, space, options, rng, is_known),
+        lambda is_known: _vary(ranked, space, options, rng, scale, is_known=is_known),
         space,
         rng,
         seen,
@@ -85,6 +86,8 @@ def _vary(
     space: Space[Any],
     options: EvolutionOptions,
     rng: Generator,
+    scale: float,
+    *,
     is_known: bool,
 ) -> _Draft:
     """Return a child by crossover, mutation, or both: whatever the coins say.
@@ -100,15 +103,16 @@ def _vary(
     mutates |= is_known and options.mutation > 0
     first = select_parent(ranked, rng, options)
     genome = first.genome
-    parents: tuple[int, ...] = (first.number,)
+    # A copy's weights and figures are those of its original.
+    parents: tuple[int, ...] = (first.original,)
     operators = []
     if crosses:
         second = select_parent(ranked, rng, options)
         genome = space.cross(genome, second.genome, rng)
-        parents = (first.number, second.number)
+        parents = (first.original, second.original)
         operators.append("crossover")
     if mutates:
-        genome, operator = space.mutate(genome, rng)
+        genome, operator = space.mutate(genome, rng, scale)
         operators.append(operator)
     return _Draft(genome, parents, "+".join(operators))
 

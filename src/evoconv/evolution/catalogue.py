@@ -28,12 +28,14 @@ class Method:
     """A strategy with its line in the list of methods.
 
     ``any_workers``: under an evaluation budget the number of workers doesn't change its trials.
+    ``recipe``: the defaults that suit it, unless others are named.
     """
 
     build: Build
     summary: str
     source: str
     any_workers: bool = False
+    recipe: str = "fast"
 
 
 METHODS: dict[str, Method] = {
@@ -47,6 +49,12 @@ METHODS: dict[str, Method] = {
         summary="evolution in generations, each waiting for its slowest member",
         source="Vidnerová & Neruda 2018, section 4",
         any_workers=True,
+    ),
+    "compact": Method(
+        build=SteadyState,
+        summary="small networks for little computation: inherits weights, freezes, stops early",
+        source="Litzinger, Klos & Schiffmann",
+        recipe="compact",
     ),
     "random": Method(
         build=RandomSearch,

@@ -53,13 +53,23 @@ class Generational:
         """Return the best individual of all generations."""
         return None if self._best is None else self._best.individual
 
+    def members(self) -> list[Individual]:
+        """Return the elite and what is measured of this generation, the best first."""
+        ranked = sorted(self._elite + self._measured(), reverse=True)
+        return [one.individual for one in ranked]
+
+    def entry(self) -> None:
+        """Return None: every measured individual may breed the next generation."""
+
+    def _measured(self) -> list[Member]:
+        return [rank(one, self._objective) for one in self._told if one.measurement is not None]
+
     def _next_generation(self) -> list[Individual]:
         # By number, not by arrival: a generation must not depend on which worker was faster.
-        told = sorted(self._told, key=lambda one: one.number)
-        self._told = []
-        for one in told:
+        for one in sorted(self._told, key=lambda one: one.number):
             self._nursery.remember(one)
-        measured = [rank(one, self._objective) for one in told if one.measurement is not None]
+        measured = self._measured()
+        self._told = []
         parents = sorted(self._elite + measured)
         self._elite = parents[max(0, len(parents) - self._options.elitism) :]
         num_births = self._options.population - len(self._elite)

@@ -4,6 +4,7 @@ Source: Vidnerová & Neruda, "Asynchronous Evolution of Convolutional Networks",
 defaults of the authors' public code as far as they are known.
 """
 
+import math
 from dataclasses import dataclass
 
 from evoconv.errors import ConfigError
@@ -32,6 +33,9 @@ class EvolutionOptions(Options):
     )
     crossover: float = option(0.6, "share of births with two parents", at_least=0, at_most=1)
     mutation: float = option(0.2, "share of births with a mutation", at_least=0, at_most=1)
+    step_half_life: float | None = option(
+        None, "births in which the steps of mutation halve; unset: they never do", at_least=0.1
+    )
     elitism: int = option(1, "how many of the best live on in the next generation", at_least=0)
     max_infeasible: int = option(
         20, "infeasible children dropped before one is repaired", at_least=0
@@ -62,3 +66,15 @@ class EvolutionOptions(Options):
         if self.min_population is None:
             return max(1, self.population // 2)
         return self.min_population
+
+    def step_scale(self, number: int) -> float:
+        """Return how long the steps of mutation are at the birth of individual ``number``.
+
+        In (0, 1]: 0.5 ** (number / half-life), so that a search first explores, then refines
+        (Litzinger et al., "Genetic Algorithm"; the schedule is the house's own). It hangs on the
+        number alone, so a replay takes the same steps whatever the clock says.
+        """
+        if self.step_half_life is None:
+            return 1.0
+        # A floor, for a float must not become 0.
+        return max(math.pow(0.5, number / self.step_half_life), 1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 from evoconv.records import Individual, Objective
 
 COSTS = ("parameters", "macs")
-"""What counts beside the fitness; lower is better."""
+"""What counts beside the objective; lower is better."""
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -27,9 +27,9 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 class Archive:
-    """The Pareto front of fitness against ``COSTS``, of all measured individuals added so far.
+    """The Pareto front of an objective's value against ``COSTS``.
 
-    Of individuals with equal values the first one added stays.
+    It is that of all measured individuals added so far; of equal ones the first stays.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -39,7 +39,7 @@ class Archive:
 
     @property
     def front(self) -> list[Individual]:
-        """The members, the fittest first."""
+        """The members, the best value of the objective first."""
         order = np.lexsort(self._values.T[::-1])[::-1]
         return [self._individuals[index] for index in order]
 
@@ -52,7 +52,7 @@ class Archive:
             return False
         measured = told.measurement.values
         costs = (-measured.get(name, 0.0) for name in COSTS)
-        values = np.array([self._objective.fitness(told.measurement), *costs])
+        values = np.array([self._objective.value(told.measurement), *costs])
         # As ``dominates``, for all members at once: a search may have hundreds of them.
         if (self._values >= values).all(axis=1).any():
             return False

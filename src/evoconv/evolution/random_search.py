@@ -34,3 +34,10 @@ class RandomSearch:
     def best(self) -> Individual | None:
         """Return the best individual told."""
         return None if self._best is None else self._best.individual
+
+    def members(self) -> list[Individual]:
+        """Return nobody: random individuals have no parents."""
+        return []
+
+    def entry(self) -> None:
+        """Return None: there is no population to enter."""

@@ -43,3 +43,12 @@ class SteadyState:
     def best(self) -> Individual | None:
         """Return the best individual told; it can't have been discarded."""
         return self._ranked[-1].individual if self._ranked else None
+
+    def members(self) -> list[Individual]:
+        """Return the population, the best first."""
+        return [one.individual for one in reversed(self._ranked)]
+
+    def entry(self) -> float | None:
+        """Return the fitness of the worst, who would have to go; None while there is room."""
+        is_full = len(self._ranked) == self._options.population
+        return self._ranked[0].fitness if is_full else None

@@ -20,8 +20,11 @@ class Space(Protocol[G]):
     def sample(self, rng: Generator) -> G:
         """Return a random genome, feasible or not."""
 
-    def mutate(self, genome: G, rng: Generator) -> tuple[G, str]:
-        """Return a changed genome, feasible or not, and the name of the operator used."""
+    def mutate(self, genome: G, rng: Generator, scale: float = 1.0) -> tuple[G, str]:
+        """Return a changed genome, feasible or not, and the name of the operator used.
+
+        ``scale`` in (0, 1] is the length of steps where the space takes any, 1 for the longest.
+        """
 
     def cross(self, first: G, second: G, rng: Generator) -> G:
         """Return a child of two genomes, feasible or not."""
@@ -48,3 +51,9 @@ class Strategy(Protocol):
 
     def best(self) -> Individual | None:
         """Return the best individual told so far; None while every one has failed."""
+
+    def members(self) -> list[Individual]:
+        """Return the individuals that may still become parents, the best first."""
+
+    def entry(self) -> float | None:
+        """Return the fitness that a newcomer must exceed to live; None where all are let in."""

@@ -19,6 +19,12 @@ class WorkerOptions(Options):
     worker_memory: int | None = option(
         None, "memory a worker may use beside the shared images", at_least=1, unit="bytes"
     )
+    max_disk: int = option(
+        2_000_000_000,
+        "most bytes for the weights of evaluations; the least needed are removed first",
+        at_least=1_000_000,
+        unit="bytes",
+    )
     device: str = option(
         "auto",
         "where to train: all GPUs if there are any, else the CPU",

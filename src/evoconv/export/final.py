@@ -21,7 +21,7 @@ from evoconv.execution.executor import Control
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.weights import load_weights, weights_to_bytes
-from evoconv.problems.architecture import curve_points, train_topology
+from evoconv.problems.training import curve_points, train_topology
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.loop import predict_logits

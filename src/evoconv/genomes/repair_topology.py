@@ -3,8 +3,10 @@
 Throwing infeasible draws away skews a search to the few shapes that happen to be small. Repair
 keeps the layers of a topology and makes it smaller. Near the limits it takes gentle steps: fewer
 filters or units. Far from them gentle steps are larger, and half of the steps are coarse (a smaller
-kernel, a larger or an added pooling), because only poolings shrink a large flattened map without
-starving every layer. A layer is left out only when nothing else helps.
+kernel, a larger or an added pooling, a longer stride), because only these shrink a large flattened
+map without starving every layer. A layer is left out, and a residual block made a convolution, only
+when nothing else helps. Every step keeps the rules, and none is taken that does not lower the
+excess.
 """
 
 import math
@@ -15,7 +17,8 @@ from typing import Any, NamedTuple
 from numpy.random import Generator
 
 from evoconv.genomes.layers import Convolution, Pooling, Residual
-from evoconv.genomes.search_space import SpaceOptions, fit_features
+from evoconv.genomes.modify import resize_pooling
+from evoconv.genomes.search_space import SpaceOptions, assemble, draw_pooling, make_convolution
 from evoconv.genomes.topology import Topology
 
 # Twice a limit is 'far'; nearer, only gentle steps are taken while they help.
@@ -41,7 +44,7 @@ def repair_topology(
     ``excess_of`` tells by how much a topology exceeds the limits: 0 if it keeps them, and a sum of
     logarithms of the ratios, so that it falls with every step in the right direction.
     """
-    now = replace(topology, features=fit_features(topology.features, input_shape))
+    now = assemble(topology.features, topology.classifier, topology.reduction, options, input_shape)
     excess = excess_of(now)
     while excess > 0:
         is_far = excess > FAR
@@ -92,8 +95,13 @@ def _coarse_steps(topology: Topology, options: SpaceOptions) -> list[_Step]:
         if isinstance(layer, Pooling):
             if max(layer.size) < options.max_pool:
                 steps.append(_Step("larger pooling", place))
-        elif max(layer.kernel) > options.min_kernel:
+            if options.pool_stride == "either" and layer.steps != layer.size:
+                steps.append(_Step("pooling by its size", place))
+            continue
+        if max(layer.kernel) > options.min_kernel:
             steps.append(_Step("smaller kernel", place))
+        if min(layer.stride) < options.max_stride:
+            steps.append(_Step("longer stride", place))
     if len(topology.features) < options.max_features:
         steps += [_Step("added pooling", place) for place in range(1, len(topology.features) + 1)]
     return steps
@@ -107,6 +115,12 @@ def _last_steps(topology: Topology, options: SpaceOptions) -> list[_Step]:
         if isinstance(layer, Convolution | Residual)
     ]
     steps = [_Step("no convolution", place) for place in convolutions if len(convolutions) > 1]
+    if options.residual_share < 1:
+        steps += [
+            _Step("plain convolution", place)
+            for place in convolutions
+            if isinstance(topology.features[place], Residual)
+        ]
     if len(topology.classifier) > options.min_classifier:
         steps += [_Step("no dense", place) for place in range(len(topology.classifier))]
     if len(topology.features) < options.max_features:
@@ -137,10 +151,26 @@ def _take(
             features[place] = replace(layer, kernel=kernel)
         case "larger pooling":
             size = tuple(min(side + 1, max(side, options.max_pool)) for side in layer.size)
-            features[place] = replace(layer, size=size)
+            features[place] = resize_pooling(layer, size)
+        case "pooling by its size":
+            features[place] = replace(layer, stride=None)
+        case "longer stride":
+            stride = tuple(min(side + 1, max(side, options.max_stride)) for side in layer.stride)
+            features[place] = replace(layer, stride=stride)
+        case "plain convolution":
+            features[place] = make_convolution(
+                options,
+                is_residual=False,
+                filters=layer.filters,
+                kernel=layer.kernel,
+                stride=layer.stride,
+                activation=layer.activation,
+            )
         case "added pooling":
+            # By its size: one that strides by 1 would save nothing.
             side = options.min_pool
-            features.insert(place, Pooling(size=(side, side), padding=options.pool_padding))
+            pooling = draw_pooling((side, side), options, rng)
+            features.insert(place, replace(pooling, stride=None))
         case "no convolution":
             del features[place]
         case "fewer units":
@@ -149,9 +179,7 @@ def _take(
             classifier[place] = replace(dense, units=units)
         case "no dense":
             del classifier[place]
-    return replace(
-        topology, features=fit_features(features, input_shape), classifier=tuple(classifier)
-    )
+    return assemble(features, tuple(classifier), topology.reduction, options, input_shape)
 
 
 def _fewer(count: int, least: int, share: float) -> int:

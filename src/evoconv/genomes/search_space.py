@@ -1,17 +1,20 @@
 """Where topologies are searched: the options of the space, and random topologies in it.
 
 Source: Vidnerová & Neruda 2018, section 3; the defaults are those of the authors' public code.
+Average poolings, residual blocks, strides and rules are those of Litzinger, Klos & Schiffmann; by
+default there are none, and then no randomness is spent on them.
 Differs: every random topology has a convolution, and a pooling that does not fit its input is made
 smaller or left out where the topology is made, not silently skipped where it is built.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from numpy.random import Generator
 
 from evoconv.errors import ConfigError
+from evoconv.genomes.fitting import fit_features
 from evoconv.genomes.layers import (
     ACTIVATIONS,
     MAX_FILTERS,
@@ -26,8 +29,8 @@ from evoconv.genomes.layers import (
     Pooling,
     Residual,
 )
-from evoconv.genomes.shapes import output_size
-from evoconv.genomes.topology import REDUCTIONS, Topology
+from evoconv.genomes.rules import RULES, Frame, enforce_rules
+from evoconv.genomes.topology import REDUCTIONS, Reduction, Topology
 from evoconv.options import Options, option
 
 
@@ -41,6 +44,12 @@ class SpaceOptions(Options):
     max_kernel: int = option(5, "largest kernel side", at_least=1, at_most=MAX_WINDOW)
     min_pool: int = option(2, "smallest pool side", at_least=2, at_most=MAX_WINDOW)
     max_pool: int = option(3, "largest pool side", at_least=2, at_most=MAX_WINDOW)
+    max_stride: int = option(
+        1, "longest stride of convolutions; drawn from 1 up", at_least=1, at_most=16
+    )
+    pool_stride: Literal["size", "either"] = option(
+        "size", "poolings stride by their size, or by either 1 or it", choices=("size", "either")
+    )
     min_units: int = option(10, "fewest units of a dense layer", at_least=1, at_most=MAX_UNITS)
     max_units: int = option(300, "most units of a dense layer", at_least=1, at_most=MAX_UNITS)
     dropouts: tuple[float, ...] = option(
@@ -54,7 +63,9 @@ class SpaceOptions(Options):
         "activations drawn from",
         choices=ACTIVATIONS,
     )
-    square: bool = option(True, "kernels and pools have equal sides; else each side is drawn")
+    square: bool = option(
+        True, "kernels, pools and strides have equal sides; else each side is drawn"
+    )
     min_features_at_birth: int = option(1, "fewest feature layers at birth", at_least=1)
     max_features_at_birth: int = option(3, "most feature layers at birth", at_least=1, at_most=100)
     max_features: int = option(10, "most feature layers", at_least=1, at_most=100)
@@ -65,7 +76,17 @@ class SpaceOptions(Options):
     max_classifier: int = option(4, "most hidden dense layers", at_least=0, at_most=100)
     convolution_share: float = option(
         0.7,
-        "share of convolutions among new feature layers",
+        "share of convolutions and residual blocks among new feature layers",
+        at_least=0,
+        at_most=1,
+        unit="percent",
+    )
+    residual_share: float = option(
+        0.0, "share of residual blocks among those", at_least=0, at_most=1, unit="percent"
+    )
+    average_share: float = option(
+        0.0,
+        "share of average poolings among new poolings; the others take the maximum",
         at_least=0,
         at_most=1,
         unit="percent",
@@ -79,12 +100,40 @@ class SpaceOptions(Options):
     delete_share: float = option(
         0.25, "share of mutations that delete a layer", at_least=0, at_most=1, unit="percent"
     )
+    switch_share: float = option(
+        0.0,
+        "share of mutations that let two layers exchange places",
+        at_least=0,
+        at_most=1,
+        unit="percent",
+    )
+    modification: Literal["gaussian", "stepwise"] = option(
+        "gaussian",
+        "how numbers mutate: by a random step, or up or down by a step that decays over the run",
+        choices=("gaussian", "stepwise"),
+    )
+    step_share: float = option(
+        0.25,
+        "largest step of stepwise mutation, as a share of the range of the number",
+        at_least=0.001,
+        at_most=1,
+        unit="percent",
+    )
     mutation_spread: float = option(
         0.15,
         "standard deviation of Gaussian mutation, as a share of the range of the number",
         at_least=0.001,
         at_most=1,
         unit="percent",
+    )
+    crossover_points: int = option(
+        1, "points of crossover, fewer between short networks", at_least=1, at_most=10
+    )
+    rules: tuple[str, ...] = option(
+        (), f"rules that all networks keep: {', '.join(RULES)}", choices=tuple(RULES)
+    )
+    least_side: int = option(
+        1, "shortest side of maps under the rule least-resolution", at_least=1, at_most=MAX_WINDOW
     )
     normalisation: Literal["none", "batch"] = option(
         "none", "normalisation of convolutions", choices=NORMALISATIONS
@@ -122,8 +171,17 @@ class SpaceOptions(Options):
                 f"dropouts must be in [0, max_dropout={self.max_dropout:g}], "
                 f"got {max(self.dropouts):g}"
             )
-        if abs(self.change_share + self.add_share + self.delete_share - 1) > 1e-9:
-            raise ConfigError("change_share, add_share and delete_share must add up to 100 %")
+        shares = self.change_share + self.add_share + self.delete_share + self.switch_share
+        if abs(shares - 1) > 1e-9:
+            raise ConfigError(
+                "change_share, add_share, delete_share and switch_share must add up to 100 %, "
+                f"got {100 * shares:g} %"
+            )
+        if ("least-resolution" in self.rules) != (self.least_side > 1):
+            raise ConfigError(
+                "least_side must be above 1 with the rule least-resolution, and 1 without it, "
+                f"got {self.least_side}"
+            )
 
 
 def draw_side_pair(low: int, high: int, options: SpaceOptions, rng: Generator) -> Pair:
@@ -137,29 +195,85 @@ def draw_activation(options: SpaceOptions, rng: Generator) -> str:
     return options.activations[int(rng.integers(len(options.activations)))]
 
 
-def draw_convolution(options: SpaceOptions, rng: Generator) -> Convolution:
-    """Return a random convolution; it has a bias unless normalisation makes that useless."""
-    return Convolution(
+def draw_strides(options: SpaceOptions, rng: Generator) -> Pair:
+    """Return the strides of a convolution, drawn uniformly from 1 to the longest."""
+    return (
+        (1, 1) if options.max_stride == 1 else draw_side_pair(1, options.max_stride, options, rng)
+    )
+
+
+def draw_convolution(options: SpaceOptions, rng: Generator) -> Convolution | Residual:
+    """Return a random convolution or residual block."""
+    return make_convolution(
+        options,
+        is_residual=options.residual_share > 0 and rng.random() < options.residual_share,
         filters=int(rng.integers(options.min_filters, options.max_filters + 1)),
         kernel=draw_side_pair(options.min_kernel, options.max_kernel, options, rng),
-        padding=options.padding,
+        stride=draw_strides(options, rng),
         activation=draw_activation(options, rng),
-        bias=options.normalisation == "none",
+    )
+
+
+def make_convolution(
+    options: SpaceOptions,
+    *,
+    is_residual: bool,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    activation: str = "relu",
+) -> Convolution | Residual:
+    """Return a convolution or residual block with the padding and normalisation of the space.
+
+    It has a bias unless normalisation makes that useless.
+    """
+    bias = options.normalisation == "none"
+    if is_residual:
+        return Residual(
+            filters=filters,
+            kernel=kernel,
+            stride=stride,
+            activation=activation,
+            bias=bias,
+            normalisation=options.normalisation,
+        )
+    return Convolution(
+        filters=filters,
+        kernel=kernel,
+        stride=stride,
+        padding=options.padding,
+        activation=activation,
+        bias=bias,
         normalisation=options.normalisation,
     )
 
 
-def draw_pooling(options: SpaceOptions, rng: Generator) -> Pooling:
-    """Return a random max-pooling."""
-    size = draw_side_pair(options.min_pool, options.max_pool, options, rng)
-    return Pooling(size=size, padding=options.pool_padding)
+def draw_pooling(size: Pair, options: SpaceOptions, rng: Generator) -> Pooling:
+    """Return a pooling of that size and of random kind and strides."""
+    is_average = options.average_share > 0 and rng.random() < options.average_share
+    return Pooling(
+        size=size,
+        kind="average" if is_average else "max",
+        stride=draw_pool_strides(size, options, rng),
+        padding=options.pool_padding,
+    )
+
+
+def draw_pool_strides(size: Pair, options: SpaceOptions, rng: Generator) -> Pair | None:
+    """Return 1 or the size, per axis unless sides are equal; None, the size, where that is all."""
+    if options.pool_stride == "size":
+        return None
+    height = bool(rng.integers(2))
+    width = height if options.square else bool(rng.integers(2))
+    return size[0] if height else 1, size[1] if width else 1
 
 
 def draw_feature_layer(options: SpaceOptions, rng: Generator) -> FeatureLayer:
-    """Return a random convolution or pooling."""
+    """Return a random convolution, residual block or pooling."""
     if rng.random() < options.convolution_share:
         return draw_convolution(options, rng)
-    return draw_pooling(options, rng)
+    size = draw_side_pair(options.min_pool, options.max_pool, options, rng)
+    return draw_pooling(size, options, rng)
 
 
 def draw_dense(options: SpaceOptions, rng: Generator) -> Dense:
@@ -174,47 +288,36 @@ def draw_dense(options: SpaceOptions, rng: Generator) -> Dense:
 def draw_topology(
     options: SpaceOptions, input_shape: tuple[int, int, int], rng: Generator
 ) -> Topology:
-    """Return a random topology with at least one convolution, whose layers fit the input."""
+    """Return a random topology that has a convolution, fits the input and keeps the rules."""
     num_features = int(
         rng.integers(options.min_features_at_birth, options.max_features_at_birth + 1)
     )
     features = [draw_feature_layer(options, rng) for _ in range(num_features)]
-    if not any(isinstance(layer, Convolution) for layer in features):
+    if all(isinstance(layer, Pooling) for layer in features):
         features[int(rng.integers(num_features))] = draw_convolution(options, rng)
     num_dense = int(rng.integers(options.min_classifier, options.max_classifier_at_birth + 1))
-    return Topology(
-        features=fit_features(features, input_shape),
-        classifier=tuple(draw_dense(options, rng) for _ in range(num_dense)),
-        reduction=options.reduction,
+    return assemble(
+        features,
+        tuple(draw_dense(options, rng) for _ in range(num_dense)),
+        options.reduction,
+        options,
+        input_shape,
     )
 
 
-def fit_features(
-    features: Iterable[FeatureLayer], input_shape: tuple[int, int, int]
-) -> tuple[FeatureLayer, ...]:
-    """Return the layers with windows cut to their input; a pooling of one value is left out.
-
-    Kernels that pad are never too large. A window that is cut to its input may be smaller than the
-    options allow: that is the only way to fit it.
-    """
-    fitted: list[FeatureLayer] = []
-    _, height, width = input_shape
-    for layer in features:
-        if isinstance(layer, Pooling):
-            if (height, width) == (1, 1):
-                continue
-            if layer.padding == "valid" and (layer.size[0] > height or layer.size[1] > width):
-                layer = replace(layer, size=(min(layer.size[0], height), min(layer.size[1], width)))
-            window, stride, padding = layer.size, layer.steps, layer.padding
-        elif isinstance(layer, Residual):
-            window, stride, padding = layer.kernel, layer.stride, "same"
-        else:
-            kernel = layer.kernel
-            if layer.padding == "valid" and (kernel[0] > height or kernel[1] > width):
-                kernel = (min(kernel[0], height), min(kernel[1], width))
-                layer = replace(layer, kernel=kernel)
-            window, stride, padding = layer.kernel, layer.stride, layer.padding
-        height = output_size(height, window[0], stride[0], padding)
-        width = output_size(width, window[1], stride[1], padding)
-        fitted.append(layer)
-    return tuple(fitted)
+def assemble(
+    features: Iterable[FeatureLayer],
+    classifier: tuple[Dense, ...],
+    reduction: Reduction,
+    options: SpaceOptions,
+    input_shape: tuple[int, int, int],
+) -> Topology:
+    """Return the topology of these layers that keeps the rules and fits the input."""
+    if options.rules:
+        frame = Frame(input_shape=input_shape, least_side=options.least_side)
+        whole = Topology(features=tuple(features), classifier=classifier, reduction=reduction)
+        whole = enforce_rules(whole, options.rules, frame)
+        features, classifier = whole.features, whole.classifier
+    return Topology(
+        features=fit_features(features, input_shape), classifier=classifier, reduction=reduction
+    )

@@ -1,23 +1,27 @@
 """The space of topologies for one kind of images, under hard limits: what evolution searches.
 
 It has the methods of evolution.strategy.Space. Every topology it returns keeps the ranges of its
-options, has a convolution and fits the images; whether it keeps the limits is told by
-``is_feasible``.
+options and the rules, has a convolution or residual block and fits the images; whether it keeps the
+limits is told by ``is_feasible``.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from numpy.random import Generator
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.constraints import Limits, violations
-from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling
+from evoconv.genomes.cross_topology import cross
+from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling, Residual
 from evoconv.genomes.repair_topology import repair_topology
-from evoconv.genomes.search_space import SpaceOptions, draw_topology, fit_features
+from evoconv.genomes.rules import Frame, broken_rules
+from evoconv.genomes.search_space import SpaceOptions, assemble, draw_topology, make_convolution
 from evoconv.genomes.shapes import Cost, cost
 from evoconv.genomes.topology import Topology
-from evoconv.genomes.vary_topology import cross, mutate
+from evoconv.genomes.vary_topology import mutate
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class TopologySpace:
     """Topologies for images of shape (C, H, W).
 
     Raises:
-        ConfigError: no topology of the space keeps the limits.
+        ConfigError: no topology of the space keeps the rules and the limits.
     """
 
     options: SpaceOptions
@@ -40,18 +44,27 @@ class TopologySpace:
             )
         if self.num_classes < 2:
             raise ConfigError(f"num_classes must be at least 2, got {self.num_classes}")
+        _, height, width = self.input_shape
+        if self.options.least_side > min(height, width):
+            raise ConfigError(
+                f"--least-side {self.options.least_side}: the images are {height}×{width}, and no "
+                "map is larger"
+            )
         self.smallest()
 
     def sample(self, rng: Generator) -> Topology:
         """Return a random topology, feasible or not."""
         return draw_topology(self.options, self.input_shape, rng)
 
-    def mutate(self, genome: Topology, rng: Generator) -> tuple[Topology, str]:
-        """Return a mutated topology, feasible or not, and the operator: change, add or delete."""
-        return mutate(genome, self.options, self.input_shape, rng)
+    def mutate(self, genome: Topology, rng: Generator, scale: float = 1.0) -> tuple[Topology, str]:
+        """Return a mutated topology, feasible or not, and the operator, e.g. ``change``.
+
+        ``scale`` in (0, 1] is the share of the largest step that stepwise modification takes.
+        """
+        return mutate(genome, self.options, self.input_shape, rng, scale)
 
     def cross(self, first: Topology, second: Topology, rng: Generator) -> Topology:
-        """Return the first offspring of one-point crossover, feasible or not."""
+        """Return the first offspring of crossover, feasible or not."""
         return cross(first, second, self.options, self.input_shape, rng)
 
     def cost(self, genome: Topology) -> Cost:
@@ -59,16 +72,25 @@ class TopologySpace:
         return cost(genome, self.input_shape, self.num_classes)
 
     def is_feasible(self, genome: Topology) -> bool:
-        """Return whether the topology fits the images and keeps all limits."""
+        """Return whether the topology fits the images and keeps all rules and limits."""
         return self.excess(genome) == 0
 
     def excess(self, genome: Topology) -> float:
-        """Return the sum of log(value / limit) over exceeded limits; infinite if nothing fits."""
+        """Return the sum of log(value / limit) over exceeded limits.
+
+        It is infinite for what doesn't fit the images or breaks a rule.
+        """
         try:
             broken = violations(self.cost(genome), self.limits)
         except ConfigError:
             return math.inf
+        if self.options.rules and self._breaks_rules(genome):
+            return math.inf
         return sum(math.log(one.ratio) for one in broken)
+
+    def _breaks_rules(self, genome: Topology) -> bool:
+        frame = Frame(input_shape=self.input_shape, least_side=self.options.least_side)
+        return bool(broken_rules(genome, self.options.rules, frame))
 
     def repair(self, genome: Topology, rng: Generator) -> Topology:
         """Return a feasible topology made from this one in small random steps."""
@@ -92,8 +114,10 @@ class TopologySpace:
             ("--max-memory", self.limits.max_memory, min(one.memory_bytes for one in costs)),
         ):
             if limit is not None and least > limit:
+                under = " under its rules" if self.options.rules else ""
                 raise ConfigError(
-                    f"{name} {limit:,}: the smallest network of this search space has {least:,}"
+                    f"{name} {limit:,}: the smallest network of this search space{under} "
+                    f"has {least:,}"
                 )
         raise ConfigError("no network of this search space keeps all the limits together")
 
@@ -102,36 +126,63 @@ class TopologySpace:
 
         Poolings before it cost the least multiply-accumulates and memory, poolings in any place the
         least parameters. A narrow dense layer can save parameters between a large map and many
-        classes.
+        classes. Where convolutions can stride, or rules keep poolings apart or maps large, the
+        smallest may have several convolutions and other windows, and one that is a little smaller
+        can be missed.
         """
         options = self.options
-        pooling = Pooling(size=(options.max_pool,) * 2, padding=options.pool_padding)
-        dense = Dense(units=options.min_units)
         fewest = options.min_classifier
+        dense = Dense(units=options.min_units)
+        smallest: dict[Topology, None] = {}
+        for features in self._smallest_features():
+            for num_dense in range(fewest, min(fewest + 1, options.max_classifier) + 1):
+                one = assemble(
+                    features, (dense,) * num_dense, options.reduction, options, self.input_shape
+                )
+                smallest[one] = None
+        return list(smallest)
+
+    def _smallest_features(self) -> Iterator[tuple[FeatureLayer, ...]]:
+        options = self.options
         # Without padding, a large kernel leaves smaller maps.
         kernels = {options.min_kernel}
         if options.padding == "valid":
             kernels.add(options.max_kernel)
-        smallest = []
         for num_pools in range(options.max_features - 1, -1, -1):
             for kernel in sorted(kernels):
-                pools: tuple[FeatureLayer, ...] = (pooling,) * num_pools
-                convolution = self._smallest_convolution(kernel)
-                for features in ((convolution, *pools), (*pools, convolution)):
-                    for num_dense in range(fewest, min(fewest + 1, options.max_classifier) + 1):
-                        one = Topology(
-                            features=fit_features(features, self.input_shape),
-                            classifier=(dense,) * num_dense,
-                            reduction=options.reduction,
-                        )
-                        smallest.append(one)
-        return smallest
+                pools = (self._pooling(options.max_pool),) * num_pools
+                convolution = self._smallest_convolution(kernel, options.max_stride)
+                yield (convolution, *pools)
+                yield (*pools, convolution)
+        if not options.rules and options.max_stride == 1:
+            return
+        # A stride may need a kernel as long, and the shortest side allowed be met by a small step.
+        kernels.add(min(max(options.min_kernel, options.max_stride), options.max_kernel))
+        sides = {options.min_pool, options.max_pool}
+        # More layers than halve the image to one value only cost.
+        most = min(options.max_features, max(self.input_shape[1:]).bit_length() + 1)
+        strides = {options.max_stride, 1}
+        for kernel, side, stride in product(sorted(kernels), sorted(sides), sorted(strides)):
+            convolution = self._smallest_convolution(kernel, stride)
+            pooling = self._pooling(side)
+            for count in range(most, 0, -1):
+                yield (convolution,) * count
+                yield ((convolution, pooling) * count)[:count]
+                if count > 1:
+                    yield ((pooling, convolution) * count)[:count]
 
-    def _smallest_convolution(self, kernel: int) -> Convolution:
-        return Convolution(
+    def _pooling(self, side: int) -> Pooling:
+        return Pooling(
+            size=(side, side),
+            kind="average" if self.options.average_share == 1 else "max",
+            padding=self.options.pool_padding,
+        )
+
+    def _smallest_convolution(self, kernel: int, stride: int) -> Convolution | Residual:
+        return make_convolution(
+            self.options,
+            is_residual=self.options.residual_share == 1,
             filters=self.options.min_filters,
             kernel=(kernel, kernel),
-            padding=self.options.padding,
-            bias=self.options.normalisation == "none",
-            normalisation=self.options.normalisation,
+            stride=(stride, stride),
         )

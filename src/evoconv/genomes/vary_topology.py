@@ -1,28 +1,35 @@
-"""Mutation and crossover of topologies. Pure: values in, value out.
+"""Mutation of topologies. Pure: values in, value out.
 
 Source: Vidnerová & Neruda 2018, section 3.2. What is changed in a drawn layer is drawn uniformly
 among the operators that the paper lists for its kind. Which part a layer is added to or deleted
 from is a toss of a coin, as in the authors' code. Differs from that code: filters, units and
 dropout mutate with a Gaussian (the paper's text; the code redraws), a layer can be added at the end
-too, a deletion that would leave no convolution or too few dense layers is not drawn, crossing
-points that would leave no convolution or too many layers are not drawn, and an operator that is
-impossible leaves its share to the others.
+too, a deletion that would leave no convolution or too few dense layers is not drawn, and an
+operator that is impossible leaves its share to the others.
+
+Stepwise modification (modify.py) and the exchange of two layers are those of Litzinger, Klos &
+Schiffmann. Which layers change places is not published: here two unequal ones of the same part.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any, TypeVar
 
 from numpy.random import Generator
 
-from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Layer, Pooling, Residual
+from evoconv.errors import ConfigError
+from evoconv.genomes.layers import Convolution, Dense, Layer, Pooling, Residual
+from evoconv.genomes.modify import is_modifiable, modify_layer, resize_pooling
 from evoconv.genomes.search_space import (
     SpaceOptions,
+    assemble,
     draw_activation,
     draw_dense,
     draw_feature_layer,
+    draw_pool_strides,
     draw_side_pair,
-    fit_features,
+    draw_strides,
 )
 from evoconv.genomes.topology import Topology
 
@@ -30,79 +37,55 @@ L = TypeVar("L", bound=Layer)
 Change = Callable[[Any, SpaceOptions, Generator], Layer]
 
 
-def cross(
-    first: Topology,
-    second: Topology,
-    options: SpaceOptions,
-    input_shape: tuple[int, int, int],
-    rng: Generator,
-) -> Topology:
-    """Return the first offspring of one-point crossover, done per part at layer borders.
-
-    A part with less than two layers in either parent is exchanged whole.
-    """
-    features = _cross_part(
-        first.features, second.features, rng, lambda part: _is_feature_part(part, options)
-    )
-    classifier = _cross_part(
-        first.classifier,
-        second.classifier,
-        rng,
-        lambda part: len(part) <= options.max_classifier,
-    )
-    return Topology(
-        features=fit_features(features, input_shape),
-        classifier=classifier,
-        reduction=first.reduction,
-    )
-
-
 def mutate(
     topology: Topology,
     options: SpaceOptions,
     input_shape: tuple[int, int, int],
     rng: Generator,
+    scale: float = 1.0,
 ) -> tuple[Topology, str]:
-    """Return a mutated topology and the name of the operator: change, add or delete.
+    """Return a mutated topology and the name of the operator.
+
+    Operators are change, add, delete and switch; with stepwise modification insert, delete, switch
+    and what is modified, e.g. ``modify filters by -8``. ``scale`` in (0, 1] is the share of the
+    largest step that is taken then.
 
     Redrawing can give what was there before, so the result may equal the topology given.
     """
+    if not 0 < scale <= 1:
+        raise ConfigError(f"the scale of a mutation must be in (0, 1], got {scale}")
     growable = _growable_parts(topology, options)
     deletable = _deletable_layers(topology, options)
-    operators: dict[str, tuple[float, Callable[[], Topology]]] = {
-        "change": (options.change_share, lambda: _change_layer(topology, options, rng)),
-    }
+    shares = {"change": options.change_share}
     if growable:
-        operators["add"] = (
-            options.add_share,
-            lambda: _add_layer(topology, growable, options, rng),
-        )
+        shares["add"] = options.add_share
     if deletable:
-        operators["delete"] = (
-            options.delete_share,
-            lambda: _delete_layer(topology, deletable, rng),
-        )
-    name = _roulette({key: share for key, (share, _) in operators.items()}, rng)
-    child = operators[name][1]()
-    return replace(child, features=fit_features(child.features, input_shape)), name
+        shares["delete"] = options.delete_share
+    # Asked only where it matters: pairs are many.
+    switchable = _switchable_pairs(topology) if options.switch_share else {}
+    if switchable:
+        shares["switch"] = options.switch_share
+    is_stepwise = options.modification == "stepwise"
+    match name := _roulette(shares, rng):
+        case "change" if is_stepwise:
+            child, name = _modify_layer(topology, options, rng, scale)
+        case "change":
+            child = _change_layer(topology, options, rng)
+        case "add":
+            child = _add_layer(topology, growable, options, rng)
+            name = "insert" if is_stepwise else name
+        case "delete":
+            child = _delete_layer(topology, deletable, rng)
+        case _:
+            child = _switch_two(topology, switchable, rng)
+    return assemble(child.features, child.classifier, child.reduction, options, input_shape), name
 
 
-def _cross_part(
-    first: tuple[L, ...],
-    second: tuple[L, ...],
-    rng: Generator,
-    is_allowed: Callable[[tuple[L, ...]], bool],
-) -> tuple[L, ...]:
-    """Return first[:i] + second[j:], i and j uniform among the inner borders that are allowed."""
-    offspring = [
-        first[:i] + second[j:] for i in range(1, len(first)) for j in range(1, len(second))
-    ]
-    allowed = [part for part in offspring if is_allowed(part)]
-    return allowed[int(rng.integers(len(allowed)))] if allowed else second
-
-
-def _is_feature_part(part: Sequence[FeatureLayer], options: SpaceOptions) -> bool:
-    return len(part) <= options.max_features and _num_convolutions(part) > 0
+def switch_layers(part: tuple[L, ...], first: int, second: int) -> tuple[L, ...]:
+    """Return the part with the layers of two places exchanged; the same again undoes it."""
+    layers = list(part)
+    layers[first], layers[second] = layers[second], layers[first]
+    return tuple(layers)
 
 
 def _num_convolutions(part: Sequence[Layer]) -> int:
@@ -133,6 +116,19 @@ def _deletable_layers(topology: Topology, options: SpaceOptions) -> dict[str, li
     return {part: indices for part, indices in deletable.items() if indices}
 
 
+def _switchable_pairs(topology: Topology) -> dict[str, list[tuple[int, int]]]:
+    """Return the places of two different layers, per part that has any."""
+    pairs = {
+        part: [
+            (first, second)
+            for first, second in combinations(range(len(layers)), 2)
+            if layers[first] != layers[second]
+        ]
+        for part, layers in (("features", topology.features), ("classifier", topology.classifier))
+    }
+    return {part: places for part, places in pairs.items() if places}
+
+
 def _add_layer(
     topology: Topology, parts: Sequence[str], options: SpaceOptions, rng: Generator
 ) -> Topology:
@@ -152,13 +148,38 @@ def _delete_layer(
     return _with_part(topology, part, (*layers[:place], *layers[place + 1 :]))
 
 
+def _switch_two(
+    topology: Topology, switchable: Mapping[str, Sequence[tuple[int, int]]], rng: Generator
+) -> Topology:
+    part = _pick(list(switchable), rng)
+    first, second = _pick(switchable[part], rng)
+    return _with_part(topology, part, switch_layers(getattr(topology, part), first, second))
+
+
+def _modify_layer(
+    topology: Topology, options: SpaceOptions, rng: Generator, scale: float
+) -> tuple[Topology, str]:
+    places = [
+        (part, place)
+        for part in ("features", "classifier")
+        for place, layer in enumerate(getattr(topology, part))
+        if is_modifiable(layer, options)
+    ]
+    if not places:
+        return topology, "modify nothing"
+    part, place = _pick(places, rng)
+    layers = list(getattr(topology, part))
+    layers[place], text = modify_layer(layers[place], options, rng, scale)
+    return _with_part(topology, part, tuple(layers)), f"modify {text}"
+
+
 def _change_layer(topology: Topology, options: SpaceOptions, rng: Generator) -> Topology:
     place = int(rng.integers(len(topology.features) + len(topology.classifier)))
     part = "features"
     if place >= len(topology.features):
         part, place = "classifier", place - len(topology.features)
     layers = list(getattr(topology, part))
-    change = _pick(CHANGES[type(layers[place])], rng)
+    change = _pick(_changes_of(layers[place], options), rng)
     layers[place] = change(layers[place], options, rng)
     return _with_part(topology, part, tuple(layers))
 
@@ -191,7 +212,18 @@ def _change_activation(
 
 
 def _change_size(layer: Pooling, options: SpaceOptions, rng: Generator) -> Pooling:
-    return replace(layer, size=draw_side_pair(options.min_pool, options.max_pool, options, rng))
+    size = draw_side_pair(options.min_pool, options.max_pool, options, rng)
+    return resize_pooling(layer, size)
+
+
+def _change_stride(
+    layer: Convolution | Residual, options: SpaceOptions, rng: Generator
+) -> Convolution | Residual:
+    return replace(layer, stride=draw_strides(options, rng))
+
+
+def _change_pool_stride(layer: Pooling, options: SpaceOptions, rng: Generator) -> Pooling:
+    return replace(layer, stride=draw_pool_strides(layer.size, options, rng))
 
 
 def _change_units(layer: Dense, options: SpaceOptions, rng: Generator) -> Dense:
@@ -211,6 +243,16 @@ CHANGES: Mapping[type, tuple[Change, ...]] = {
     Pooling: (_change_size,),
     Dense: (_change_units, _change_dropout, _change_activation),
 }
+
+
+def _changes_of(layer: Layer, options: SpaceOptions) -> tuple[Change, ...]:
+    """Return the changes of the layer's kind, and of strides where the options have several."""
+    changes = CHANGES[type(layer)]
+    if isinstance(layer, Pooling) and options.pool_stride == "either":
+        return (*changes, _change_pool_stride)
+    if isinstance(layer, Convolution | Residual) and options.max_stride > 1:
+        return (*changes, _change_stride)
+    return changes
 
 
 def _gauss(value: float, low: float, high: float, options: SpaceOptions, rng: Generator) -> float:

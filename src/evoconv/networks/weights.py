@@ -20,10 +20,7 @@ def load_weights(network: nn.Module, content: bytes) -> None:
     Raises:
         StudyError: not such a file, or its names, shapes or number formats are not the network's.
     """
-    try:
-        given = load(content)
-    except SafetensorError as error:
-        raise StudyError(f"the weights are damaged: {error}") from error
+    given = read_tensors(content)
     wanted = network.state_dict()
     for name in sorted(wanted.keys() ^ given.keys()):
         kind = "lack" if name in wanted else "have an unknown"
@@ -35,6 +32,14 @@ def load_weights(network: nn.Module, content: bytes) -> None:
                 f" not {_described(tensor)}"
             )
     network.load_state_dict(given)
+
+
+def read_tensors(content: bytes) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file by name; ``StudyError`` for anything else."""
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise StudyError(f"the weights are damaged: {error}") from error
 
 
 def _described(tensor: torch.Tensor) -> str:

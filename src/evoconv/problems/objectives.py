@@ -1,8 +1,18 @@
-"""What a search can improve: one objective per measure of ``training.options.METRICS``."""
+"""What a search improves: a measure, alone or weighed against the number of parameters.
 
+Source: Litzinger et al., "Raising Efficiency": the number of free parameters is a factor of the
+fitness, for two scenarios: an accuracy to be reached with few parameters, or the best accuracy
+within a limit on them.
+Differs: the poster gives no formula; both here are the house's own.
+"""
+
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from evoconv.records import Objective
+from evoconv.errors import ConfigError
+from evoconv.options import Options, option
+from evoconv.records import Measurement, Objective
 
 OBJECTIVES: Mapping[str, Objective] = {
     "accuracy": Objective(name="validation_accuracy", direction="maximize"),
@@ -10,3 +20,104 @@ OBJECTIVES: Mapping[str, Objective] = {
     "macro-f1": Objective(name="validation_macro_f1", direction="maximize"),
     "cross-entropy": Objective(name="validation_cross_entropy", direction="minimize"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitnessOptions(Options):
+    """What counts beside the measure."""
+
+    target_accuracy: float | None = option(
+        None,
+        "a validation accuracy to be reached with as few parameters as possible",
+        at_least=0,
+        at_most=1,
+        unit="percent",
+    )
+    size_price: float = option(
+        0.0,
+        "points of the measure that ten times as many parameters must gain to be worth it",
+        at_least=0,
+        at_most=1,
+        unit="percent",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricedObjective(Objective):
+    """A measure minus a price for size: value - price * log10(parameters)."""
+
+    price: float
+
+    def fitness(self, measurement: Measurement) -> float:
+        """Return the value after the price; higher is better."""
+        return self.value(measurement) - self._price_of(measurement.values)
+
+    def needed(self, fitness: float, costs: Mapping[str, float]) -> float:
+        """Return the value before the price."""
+        return fitness + self._price_of(costs)
+
+    def _price_of(self, costs: Mapping[str, float]) -> float:
+        return self.price * math.log10(_parameters(costs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetAccuracy(Objective):
+    """Reach an accuracy with the fewest parameters.
+
+    An individual counts as having reached it when its mean validation accuracy minus one standard
+    error does: a lucky measurement shouldn't win by its luck.
+    """
+
+    target: float
+
+    def fitness(self, measurement: Measurement) -> float:
+        """Return the cautious accuracy in [0, 1] below the target; above it a number in (1, 2].
+
+        That is 1 + 1 / log2(1 + parameters): the fewer, the higher; and spread over the range, so
+        that a roulette can tell them apart.
+        """
+        if not self.is_reached(measurement):
+            return _cautious(measurement)
+        return _smallness(measurement.values)
+
+    def needed(self, fitness: float, costs: Mapping[str, float]) -> float:
+        """Return the accuracy, without its standard error, that gives the fitness."""
+        if fitness <= 1:
+            return min(fitness, self.target)
+        return self.target if _smallness(costs) >= fitness else math.inf
+
+    def is_reached(self, measurement: Measurement) -> bool:
+        """Return whether the individual counts as having reached the target."""
+        return _cautious(measurement) >= self.target
+
+
+def choose_objective(metric: str, options: FitnessOptions) -> Objective:
+    """Return what a search improves.
+
+    Raises:
+        ConfigError: a target accuracy together with another measure, or with a price.
+    """
+    plain = OBJECTIVES[metric]
+    if options.target_accuracy is not None:
+        if metric != "accuracy" or options.size_price:
+            other = f"--metric {metric}" if metric != "accuracy" else "--size-price"
+            raise ConfigError(f"--target-accuracy can't be combined with {other}")
+        return TargetAccuracy(
+            name=plain.name, direction=plain.direction, target=options.target_accuracy
+        )
+    if options.size_price:
+        return PricedObjective(name=plain.name, direction=plain.direction, price=options.size_price)
+    return plain
+
+
+def _cautious(measurement: Measurement) -> float:
+    error = measurement.values.get("validation_accuracy_error", 0.0)
+    return max(0.0, measurement.values["validation_accuracy"] - error)
+
+
+def _smallness(costs: Mapping[str, float]) -> float:
+    return 1 + 1 / math.log2(1 + _parameters(costs))
+
+
+def _parameters(costs: Mapping[str, float]) -> float:
+    return max(1.0, costs.get("parameters", 1.0))

@@ -87,6 +87,7 @@ def _search_figures(standing: Standing) -> dict[str, Any]:
         "redraws": standing.num_redraws,
         "redraw_rate": standing.redraw_rate,
         "worker_busy": standing.worker_busy,
+        "target_reached": standing.target_reached,
     }
 
 

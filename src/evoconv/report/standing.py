@@ -14,10 +14,10 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from evoconv.errors import StudyError
+from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.pareto import Archive
 from evoconv.evolution.selection import rank
-from evoconv.problems.objectives import OBJECTIVES
+from evoconv.problems.objectives import FitnessOptions, TargetAccuracy, choose_objective
 from evoconv.records import Objective, Trial, TrialState
 from evoconv.report.notes import (
     DAMAGE,
@@ -55,6 +55,7 @@ class Standing:
     recipe: str
     seed: int
     metric: str
+    objective: Objective
     trials: tuple[Trial, ...]
     told: tuple[int, ...]
     seconds: float
@@ -76,11 +77,6 @@ class Standing:
         return replace(self, run=folder, shown=number, final=final, checked=checked)
 
     @property
-    def objective(self) -> Objective:
-        """What the search improves."""
-        return OBJECTIVES[self.metric]
-
-    @property
     def is_complete(self) -> bool:
         """Whether the network was saved and reproduced its figures."""
         return self.checked is not None and self.checked.agrees
@@ -90,6 +86,14 @@ class Standing:
         """Finished evaluations in the order they were told, failed ones included, copies not."""
         finished = (self.trials[number] for number in self.told)
         return tuple(one for one in finished if not _is_copy(one))
+
+    @property
+    def target_reached(self) -> bool | None:
+        """Whether the trial that is looked at counts as having reached the target accuracy."""
+        if not isinstance(self.objective, TargetAccuracy) or self.best is None:
+            return None
+        measured = self.best.individual.measurement
+        return measured is not None and self.objective.is_reached(measured)
 
     @property
     def num_failed(self) -> int:
@@ -200,6 +204,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             recipe=str(storage.config["recipe"]),
             seed=int(storage.config["seed"]),
             metric=metric,
+            objective=choose_objective(metric, FitnessOptions(**storage.config.get("fitness", {}))),
             trials=trials,
             told=told,
             seconds=storage.elapsed_s(),
@@ -211,7 +216,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             others=_read_others(storage, run, trials),
             versions={str(k): str(v) for k, v in (storage.note("versions") or {}).items()},
         )
-    except DAMAGE as error:
+    except (*DAMAGE, ConfigError) as error:
         raise StudyError(f"the study in {run} is damaged or of another version: {error}") from error
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evoconv.genomes.shapes import layer_table
+from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Trial
 from evoconv.report.result import topology_of
 from evoconv.report.sentences import counts_text, measure_text, printable
@@ -144,6 +145,8 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
     if summary["redraw_rate"]:
         rate = _percent(summary["redraw_rate"])
         facts.append(("", f"{rate} of the networks drawn were dropped: infeasible or known"))
+    if standing.target_reached is not None:
+        facts.append(("target", _target_text(standing)))
     if standing.stop_reason is not None:
         facts.append(("ended", standing.stop_reason))
     else:
@@ -151,6 +154,17 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
         facts.append(("ended", f"not yet; running: {', '.join(running)}" if running else "not yet"))
     facts.append(("seed", f"{standing.seed}; {standing.precision or 'precision not chosen yet'}"))
     return facts
+
+
+def _target_text(standing: Standing) -> str:
+    assert isinstance(standing.objective, TargetAccuracy)
+    wanted = format_percent(standing.objective.target)
+    if standing.target_reached:
+        return f"{wanted} validation accuracy less its standard error: reached"
+    return (
+        f"no network reached {wanted} validation accuracy less its standard error; the most"
+        " accurate one was chosen"
+    )
 
 
 def _latency(standing: Standing) -> list[Text]:

@@ -12,7 +12,6 @@ from evoconv.execution.executor import Executor, Job
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.preparation import Prepared
 from evoconv.problems.architecture import MeasurePrecision
-from evoconv.problems.objectives import OBJECTIVES
 from evoconv.problems.workplace import OpenWorkplace
 from evoconv.records import Objective
 from evoconv.study.storage import Storage
@@ -39,7 +38,7 @@ class Session:
     @property
     def objective(self) -> Objective:
         """What the search improves."""
-        return OBJECTIVES[self.config.training.metric]
+        return self.prepared.objective
 
     @property
     def weights(self) -> WeightFiles:

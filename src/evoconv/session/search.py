@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from evoconv.evolution.catalogue import build_strategy
 from evoconv.evolution.strategy import Strategy
@@ -9,6 +10,8 @@ from evoconv.execution.executor import Executor, Job
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
 from evoconv.problems.architecture import EvaluateArchitecture
+from evoconv.problems.candidate import Plan
+from evoconv.problems.heritage import Parent
 from evoconv.records import Individual
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
@@ -27,6 +30,18 @@ class Search:
     executor: Executor
     precision: Precision
 
+    @cached_property
+    def strategy(self) -> Strategy:
+        """The study's strategy, which has seen nothing before ``run``."""
+        config = self.session.config
+        return build_strategy(
+            config.method,
+            self._space_within_time(),
+            config.evolution,
+            self.session.objective,
+            config.seed,
+        )
+
     def run(self) -> tuple[str, Individual | None]:
         """Search, unless an earlier session has come to the end of that.
 
@@ -34,7 +49,7 @@ class Search:
             Why the search ended, and the best individual, None if there is none.
         """
         storage, config = self.session.storage, self.session.config
-        strategy = self._strategy()
+        strategy = self.strategy
         resumed = resume(storage, strategy, self.session.objective)
         note = storage.note("stop")
         if note is not None:
@@ -55,19 +70,9 @@ class Search:
             ),
             clock=time.time,
             watch=self.session.watch,
-            keep=self.session.weights.retain,
+            keep=lambda numbers: self.session.weights.retain(numbers, config.workers.max_disk),
         )
         return reason, strategy.best()
-
-    def _strategy(self) -> Strategy:
-        config = self.session.config
-        return build_strategy(
-            config.method,
-            self._space_within_time(),
-            config.evolution,
-            self.session.objective,
-            config.seed,
-        )
 
     def _space_within_time(self) -> TopologySpace:
         """Return the space, without networks too slow for the time where nothing else limits them.
@@ -108,17 +113,47 @@ class Search:
         return None if most is None else max(most, 4 * space.cost(space.smallest()).macs)
 
     def _job(self, individual: Individual) -> Job:
-        topology, session = individual.genome, self.session
-        assert isinstance(topology, Topology)
-        task = EvaluateArchitecture(
-            number=individual.number,
+        session, config = self.session, self.session.config
+        topology = _topology_of(individual)
+        plan = Plan(
             topology=topology,
             cost=session.prepared.space.cost(topology),
-            seed=seed_for(session.config.seed, Purpose.EVALUATE, individual.number),
-            recipe=session.config.training,
-            augmentation=session.config.augmentation,
+            recipe=config.training,
+            augmentation=config.augmentation,
             precision=self.precision,
             weights=session.weights,
+            objective=session.objective,
+            stopping=config.stopping,
+            saving=config.saving,
+            parents=self._parents(individual) if config.saving.inherit else (),
+            entry=self.strategy.entry(),
         )
-        timeout_s = session.config.budget.trial_time_s
+        task = EvaluateArchitecture(
+            number=individual.number,
+            seed=seed_for(config.seed, Purpose.EVALUATE, individual.number),
+            plan=plan,
+            promising=self._promising(),
+        )
+        timeout_s = config.budget.trial_time_s
         return Job(number=individual.number, task=task, timeout_s=timeout_s)
+
+    def _parents(self, individual: Individual) -> tuple[Parent, ...]:
+        """Return the individual's parents, each once."""
+        parents = (self.session.storage.trial(one) for one in dict.fromkeys(individual.parents))
+        return tuple(
+            Parent(number=one.number, topology=_topology_of(one.individual)) for one in parents
+        )
+
+    def _promising(self) -> float | None:
+        """Return the fitness that only a quarter of the population exceeds; None without one."""
+        members = self.strategy.members()
+        if self.session.config.saving.max_trainings == 1 or not members:
+            return None
+        measurement = members[len(members) // 4].measurement
+        assert measurement is not None, "members are measured"
+        return self.session.objective.fitness(measurement)
+
+
+def _topology_of(individual: Individual) -> Topology:
+    assert isinstance(individual.genome, Topology)
+    return individual.genome

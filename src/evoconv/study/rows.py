@@ -50,6 +50,7 @@ def columns_of_finish(trial: Trial) -> dict[str, Any]:
         "peak_memory_bytes": trial.peak_memory_bytes,
         "measured": None if measurement is None else _dump_values(measurement.values),
         "curve": None if measurement is None else _dump_curve(measurement.curve),
+        "remarks": json.dumps(measurement.remarks) if measurement and measurement.remarks else None,
         "failure_kind": None if failure is None else failure.kind.value,
         "failure_message": None if failure is None else failure.message,
     }
@@ -139,6 +140,7 @@ def _read_measurement(row: Any) -> Measurement:
     return Measurement(
         values={name: _real(value) for name, value in values.items()},
         curve=tuple(_read_point(point) for point in _list(load_json(row.curve))),
+        remarks=() if row.remarks is None else tuple(map(_text, _list(load_json(row.remarks)))),
     )
 
 

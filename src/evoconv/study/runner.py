@@ -63,8 +63,9 @@ def run_search(
         stop: when to end.
         clock: the clock of ``stop.deadline``.
         watch: is told what happens.
-        keep: is told after each trial whose artefacts are still needed: the best's, those of the
-            archive, and those of trials under way. All others may be removed.
+        keep: is told after each trial whose artefacts are still needed, the most needed first:
+            those of trials under way and their parents, the best, possible parents, and the
+            archive. All others may be removed.
 
     Raises:
         SearchFailed: the first evaluations have all failed in the same way.
@@ -224,12 +225,19 @@ class _Search:
         self._storage.finish(trial)
         self._strategy.tell(trial.individual)
         is_better = self._tally.add(trial.individual)
-        best = self._tally.best
-        needed = [*self._tally.archive.front, *([] if best is None else [best])]
-        self._keep([*self._running, *(one.number for one in needed)])
+        self._keep(self._needed())
         self._watch.finished(trial)
         if is_better:
             self._watch.best_changed(trial)
+
+    def _needed(self) -> list[int]:
+        under_way = [*(one for one, _ in self._running.values()), *self._waiting]
+        best = self._tally.best
+        alive = [*([] if best is None else [best]), *self._strategy.members()]
+        parents = (number for one in under_way for number in one.parents)
+        others = (one.original for one in (*alive, *self._tally.archive.front))
+        # Each once, at its first place.
+        return list(dict.fromkeys([*self._running, *parents, *others]))
 
 
 def _not_finite(measurement: Measurement) -> Failure | None:

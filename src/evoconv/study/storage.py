@@ -286,10 +286,11 @@ def _read_study(rows: Sequence[Row[Any]], path: Path) -> dict[str, Any]:
     """Return the configuration in the study's one row."""
     if len(rows) != 1 or type(rows[0].format_version) is not int:
         raise StudyError(f"{path} is damaged or isn't a study of evoconv")
-    if rows[0].format_version > tables.FORMAT_VERSION:
+    if rows[0].format_version != tables.FORMAT_VERSION:
+        age = "a newer" if rows[0].format_version > tables.FORMAT_VERSION else "an older"
         raise StudyError(
-            f"{path} was written by a newer evoconv: it has format {rows[0].format_version}, "
-            f"this one reads up to {tables.FORMAT_VERSION}"
+            f"{path} was written by {age} evoconv: it has format {rows[0].format_version}, "
+            f"this one reads format {tables.FORMAT_VERSION}"
         )
     try:
         config = load_json(rows[0].config)

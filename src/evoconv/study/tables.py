@@ -6,8 +6,8 @@ any database that SQLAlchemy knows will do.
 
 from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, Table, Text
 
-# Raised whenever an older evoconv couldn't read what this one writes.
-FORMAT_VERSION = 1
+# Raised whenever one evoconv couldn't read what another one writes.
+FORMAT_VERSION = 2
 
 metadata = MetaData()
 
@@ -38,6 +38,7 @@ trials = Table(
     Column("peak_memory_bytes", BigInteger),
     Column("measured", Text),
     Column("curve", Text),
+    Column("remarks", Text),
     Column("failure_kind", Text),
     Column("failure_message", Text),
 )

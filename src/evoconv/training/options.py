@@ -26,7 +26,9 @@ class Recipe(Options):
     epsilon: float = option(1e-7, "term against division by zero", at_least=0, at_most=1)
     weight_decay: float = option(0.05, "weight decay of kernels", at_least=0, at_most=10)
     schedule: str = option(
-        "one-cycle", "course of the learning rate", choices=("constant", "cosine", "one-cycle")
+        "one-cycle",
+        "course of the learning rate",
+        choices=("constant", "cosine", "one-cycle", "inverse", "exponential"),
     )
     warm_up: float = option(
         0.25,
@@ -34,6 +36,12 @@ class Recipe(Options):
         at_least=0,
         at_most=1,
         unit="percent",
+    )
+    half_life: float = option(
+        4.0,
+        "epochs after which the rate is halved (inverse, exponential)",
+        at_least=0.01,
+        at_most=100_000,
     )
     batch_size: int = option(128, "images per step", at_least=2, at_most=65536)
     label_smoothing: float = option(
@@ -63,6 +71,19 @@ class Recipe(Options):
         "largest stratified subset an evaluation is trained on; paper: all",
         at_least=2,
         unit="count",
+    )
+    freeze_share: float = option(
+        0.0,
+        "share of the epochs in which inherited layers are frozen",
+        at_least=0,
+        at_most=1,
+        unit="percent",
+    )
+    freeze_cache: int = option(
+        256_000_000,
+        "memory of a worker for the outputs of frozen layers",
+        at_least=0,
+        unit="bytes",
     )
     final_epochs: int | None = option(
         None, "epochs of the final training; unset: by the set's size", at_least=1, at_most=100_000

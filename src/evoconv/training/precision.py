@@ -42,6 +42,10 @@ class Precision:
         """Torch's name of the layout."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
+    def arranged(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the inputs of a network in the layout; only maps, (B, C, H, W), have one."""
+        return inputs.contiguous(memory_format=self.memory_format) if inputs.ndim == 4 else inputs
+
     def autocast(self, device: torch.device) -> torch.autocast:
         """Return the context in which forward passes run."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)

@@ -1,0 +1,227 @@
+"""One training of a candidate in a search: inherited weights, frozen layers, an early stop.
+
+Source: Litzinger et al., "Raising Efficiency": weight sharing, layer freezing, and early stopping
+that finds a fitting duration for each architecture.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from evoconv.artifacts import WeightFiles
+from evoconv.data.augmentation import Augmentation
+from evoconv.execution.executor import Control
+from evoconv.genomes.shapes import Cost
+from evoconv.genomes.topology import Topology
+from evoconv.problems.heritage import Heritage, Parent, inherit_weights
+from evoconv.problems.options import SavingOptions
+from evoconv.problems.training import (
+    curve_points,
+    new_network,
+    stratified_subset,
+    train_network,
+)
+from evoconv.problems.workplace import Workplace
+from evoconv.records import CurvePoint, Measurement, Objective
+from evoconv.training.loop import EpochReport, predict_logits
+from evoconv.training.metrics import measure as measures_of
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision
+from evoconv.training.stopping import Stop, StoppingOptions, stop_reason
+
+# Images on which inserted normalisations are set to do nothing.
+_SAMPLE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What one training of a candidate gave; shares are in [0, 1].
+
+    Attributes:
+        planned_passes: image passes had it gone on to its last epoch.
+        inherited_share: share of parameters in layers that took over weights.
+        frozen_share: share of the multiply-accumulates of training that freezing saved.
+    """
+
+    measured: Mapping[str, float]
+    curve: tuple[CurvePoint, ...]
+    image_passes: int
+    planned_passes: int
+    inherited_share: float
+    frozen_share: float
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a candidate is trained in a search.
+
+    Attributes:
+        parents: whose weights a training starts from.
+        entry: fitness below which the candidate couldn't live, fixed when it was submitted; None
+            while there is room.
+    """
+
+    topology: Topology
+    cost: Cost
+    recipe: Recipe
+    augmentation: Augmentation
+    precision: Precision
+    weights: WeightFiles
+    objective: Objective
+    stopping: StoppingOptions
+    saving: SavingOptions
+    parents: tuple[Parent, ...] = ()
+    entry: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateTraining:
+    """One training of a candidate, and its validation; ``number`` counts them from 0."""
+
+    plan: Plan
+    workplace: Workplace
+    control: Control
+    number: int
+    seed: int
+    validation: npt.NDArray[np.int64]
+
+    def run(self, training: npt.NDArray[np.int64]) -> tuple[nn.Module, Trained]:
+        """Return the trained network, and what its training gave."""
+        plan, workplace, recipe = self.plan, self.workplace, self.plan.recipe
+        image_set = workplace.image_set
+        chosen = stratified_subset(training, image_set.labels, recipe.train_images)
+        epochs = recipe.search_epochs(len(training), image_set.input_shape)
+        network = new_network(
+            plan.topology, image_set.input_shape, len(image_set.classes), recipe, self.seed
+        )
+        heritage = self._inherit(network, chosen) if plan.parents else Heritage()
+        validate = _Validation(training=self, network=network, epochs=epochs)
+        course = train_network(
+            network,
+            workplace,
+            chosen,
+            recipe,
+            plan.augmentation,
+            plan.precision,
+            self.control,
+            seed=self.seed,
+            epochs=epochs,
+            frozen=heritage.unchanged,
+            after_epoch=validate if plan.stopping.is_on else None,
+        )
+        measured = self.measure(network, self.validation)
+        points = validate.points or curve_points(course.reports, self.number)
+        stops = [_ending(one) for one in course.reports if one.stop is not None]
+        passes = len(course.reports) * len(chosen)
+        return network, Trained(
+            measured=measured,
+            curve=tuple(_with_validation(points, measured)),
+            image_passes=passes,
+            planned_passes=epochs * len(chosen),
+            inherited_share=heritage.share,
+            frozen_share=course.saved_share,
+            remarks=(*heritage.remarks, *stops),
+        )
+
+    def _inherit(self, network: nn.Module, chosen: npt.NDArray[np.int64]) -> Heritage:
+        plan, image_set = self.plan, self.workplace.image_set
+        sample, _ = self.workplace.tensor.cut(
+            torch.from_numpy(chosen[:_SAMPLE]).to(self.workplace.device)
+        )
+        network.to(self.workplace.device)
+        return inherit_weights(
+            plan.topology,
+            network,
+            plan.parents,
+            plan.weights,
+            image_set.input_shape,
+            len(image_set.classes),
+            torch.Generator().manual_seed(self.seed),
+            sample,
+        )
+
+    def measure(self, network: nn.Module, rows: npt.NDArray[np.int64]) -> dict[str, float]:
+        """Return all measures of the network on the rows."""
+        logits = predict_logits(
+            network,
+            self.workplace.tensor,
+            torch.from_numpy(rows),
+            self.plan.precision,
+            self.control,
+        )
+        return measures_of(logits.numpy(), self.workplace.image_set.labels[rows])
+
+
+class _Validation:
+    """Looks at a training after each epoch, and says when to stop it."""
+
+    def __init__(self, *, training: CandidateTraining, network: nn.Module, epochs: int) -> None:
+        self.points: list[CurvePoint] = []
+        self._training, self._network, self._epochs = training, network, epochs
+        self._values: list[float] = []
+        self._since = 0
+        plan, labels = training.plan, training.workplace.image_set.labels
+        # A part of the validation images is enough to see where a curve goes.
+        self._rows = stratified_subset(training.validation, labels, plan.saving.curve_images)
+        self._threshold = (
+            None if plan.entry is None else plan.objective.needed(plan.entry, plan.cost.as_values())
+        )
+
+    def __call__(self, report: EpochReport) -> Stop | None:
+        plan = self._training.plan
+        measured = self._training.measure(self._network, self._rows)
+        if report.frozen:
+            self._since = report.epoch
+        self.points.append(
+            CurvePoint(
+                fold=self._training.number,
+                epoch=report.epoch,
+                seconds=report.seconds,
+                train_loss=report.train_loss,
+                validation_loss=measured["cross-entropy"],
+                validation_accuracy=measured["accuracy"],
+            )
+        )
+        self._values.append(plan.objective.value(Measurement(values=named_measures(measured))))
+        return stop_reason(
+            self.points,
+            plan.stopping,
+            self._threshold,
+            self._epochs,
+            len(self._training.workplace.image_set.classes),
+            values=self._values,
+            ceiling=1.0 if plan.objective.direction == "maximize" else 0.0,
+            since=0 if report.frozen else self._since,
+        )
+
+
+def _ending(report: EpochReport) -> str:
+    """Return a sentence on a stop; frozen layers that had to learn again are no end."""
+    what = "frozen layers were freed" if report.frozen else "training was stopped"
+    return f"{what} after epoch {report.epoch}: {report.stop}"
+
+
+def _with_validation(points: list[CurvePoint], values: dict[str, float]) -> list[CurvePoint]:
+    """Return the points, the last one with the validation figures."""
+    last = points[-1]
+    return [
+        *points[:-1],
+        CurvePoint(
+            fold=last.fold,
+            epoch=last.epoch,
+            seconds=last.seconds,
+            train_loss=last.train_loss,
+            validation_loss=values["cross-entropy"],
+            validation_accuracy=values["accuracy"],
+        ),
+    ]
+
+
+def named_measures(measured: Mapping[str, float]) -> dict[str, float]:
+    """Return measures by the names that a measurement has for them."""
+    return {f"validation_{name.replace('-', '_')}": value for name, value in measured.items()}

@@ -1,0 +1,96 @@
+"""The weights that a child starts from: those of its parents, as far as they are there and fit.
+
+A parent whose weights are missing or damaged is left out, and a child of none that is left starts
+from scratch; both are remarked. A search goes on without what it has lost.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from evoconv.artifacts import WeightFiles
+from evoconv.errors import StudyError
+from evoconv.genomes.topology import Topology
+from evoconv.networks.inherit import inherit
+from evoconv.networks.weights import read_tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A parent of a candidate."""
+
+    number: int
+    topology: Topology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heritage:
+    """What a network got from its parents.
+
+    Attributes:
+        unchanged: names of the layers that are a parent's as they were: they can be frozen.
+        share: share of the parameters, in [0, 1], in layers that took over all or a part.
+        remarks: sentences on what was and wasn't inherited.
+    """
+
+    unchanged: tuple[str, ...] = ()
+    share: float = 0.0
+    remarks: tuple[str, ...] = ()
+
+
+def inherit_weights(
+    topology: Topology,
+    network: nn.Module,
+    parents: tuple[Parent, ...],
+    weights: WeightFiles,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    generator: torch.Generator,
+    sample: Tensor,
+) -> Heritage:
+    """Set the network's weights from its parents', in place; see ``networks.inherit``."""
+    donors, remarks = [], []
+    for parent in parents:
+        try:
+            content = weights.read(parent.number)
+            if content is None:
+                raise StudyError(f"the weights of trial {parent.number} are missing")
+            donors.append((parent, read_tensors(content)))
+        except StudyError as error:
+            remarks.append(f"nothing inherited from parent {parent.number}: {error}")
+    if not donors:
+        return Heritage(remarks=(*remarks, "trained from scratch"))
+    found = inherit(
+        topology,
+        network,
+        [(parent.topology, tensors) for parent, tensors in donors],
+        input_shape,
+        num_classes,
+        generator,
+        sample,
+    )
+    names = ", ".join(str(parent.number) for parent, _ in donors)
+    counts = [
+        f"{len(layers)} {word}"
+        for word, layers in (
+            ("unchanged", found.unchanged),
+            ("exactly changed", found.exact),
+            ("in part", found.partial),
+            ("new", found.new),
+        )
+        if layers
+    ]
+    function = "; it computes what a parent did" if found.preserves else ""
+    remarks.append(f"layers inherited from {names}: {', '.join(counts)}{function}")
+    own = (*found.unchanged, *found.exact, *found.partial)
+    inherited = sum(_num_parameters(network.get_submodule(name)) for name in own)
+    return Heritage(
+        unchanged=found.unchanged,
+        share=inherited / max(1, _num_parameters(network)),
+        remarks=tuple(remarks),
+    )
+
+
+def _num_parameters(module: nn.Module) -> int:
+    return sum(one.numel() for one in module.parameters())

@@ -1,0 +1,143 @@
+"""A network trained on some of the study's images: for an evaluation as for the final training."""
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.batches import Batches
+from evoconv.execution.executor import Control
+from evoconv.genomes.topology import Topology
+from evoconv.networks.cnn import build
+from evoconv.networks.initialise import initialise
+from evoconv.problems.workplace import Workplace
+from evoconv.records import CurvePoint
+from evoconv.training.freezing import Course, train_thawing
+from evoconv.training.loop import AfterEpoch, EpochReport
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision
+
+
+def train_topology(
+    topology: Topology,
+    workplace: Workplace,
+    rows: npt.NDArray[np.int64],
+    recipe: Recipe,
+    augmentation: Augmentation,
+    precision: Precision,
+    control: Control,
+    *,
+    seed: int,
+    epochs: int,
+    time_limit_s: float | None = None,
+) -> tuple[nn.Module, list[EpochReport]]:
+    """Return the topology's network, trained anew on the rows, and a report per epoch.
+
+    The seed fixes the initial weights and the batches; the rest is as ``train`` has it.
+
+    Raises:
+        JobFailed: the loss left the finite numbers.
+    """
+    image_set = workplace.image_set
+    network = new_network(topology, image_set.input_shape, len(image_set.classes), recipe, seed)
+    course = train_network(
+        network,
+        workplace,
+        rows,
+        recipe,
+        augmentation,
+        precision,
+        control,
+        seed=seed,
+        epochs=epochs,
+        time_limit_s=time_limit_s,
+    )
+    return network, course.reports
+
+
+def train_network(
+    network: nn.Module,
+    workplace: Workplace,
+    rows: npt.NDArray[np.int64],
+    recipe: Recipe,
+    augmentation: Augmentation,
+    precision: Precision,
+    control: Control,
+    *,
+    seed: int,
+    epochs: int,
+    time_limit_s: float | None = None,
+    frozen: Collection[str] = (),
+    after_epoch: AfterEpoch | None = None,
+) -> Course:
+    """Train a network in place on the rows; the seed fixes the batches.
+
+    ``frozen`` layers are held still at first, as ``train_thawing`` says.
+
+    Raises:
+        JobFailed: the loss left the finite numbers.
+    """
+    batches = Batches(
+        source=workplace.tensor,
+        rows=torch.from_numpy(rows),
+        batch_size=recipe.batch_size,
+        augmentation=augmentation,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return train_thawing(
+        network,
+        batches,
+        recipe,
+        precision,
+        control,
+        frozen=frozen,
+        epochs=epochs,
+        time_limit_s=time_limit_s,
+        class_weights=workplace.class_weights(rows, recipe.class_weights),
+        after_epoch=after_epoch,
+    )
+
+
+def new_network(
+    topology: Topology,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    recipe: Recipe,
+    seed: int,
+) -> nn.Module:
+    """Return the topology's network with initial weights, and dropout, fixed by the seed."""
+    # Dropout draws from torch's own generator, which belongs to the worker's process alone.
+    torch.manual_seed(seed)
+    network = build(topology, input_shape, num_classes)
+    initialise(network, recipe.initialisation, torch.Generator().manual_seed(seed))
+    return network
+
+
+def stratified_subset(
+    rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], size: int | None
+) -> npt.NDArray[np.int64]:
+    """Return at most about ``size`` of the rows with each class's share kept; at least 1 per class.
+
+    Every k-th row of a class in the order given (splits are shuffled already), so all candidates
+    of a study are compared on the same images.
+    """
+    if size is None or len(rows) <= size:
+        return rows
+    share = size / len(rows)
+    parts = []
+    for label in np.unique(labels[rows]):
+        members = rows[labels[rows] == label]
+        wanted = max(1, round(share * len(members)))
+        parts.append(members[np.linspace(0, len(members) - 1, wanted).round().astype(np.int64)])
+    return np.sort(np.concatenate(parts))
+
+
+def curve_points(reports: list[EpochReport], fold: int) -> list[CurvePoint]:
+    """Return the training's reports as points of a learning curve."""
+    return [
+        CurvePoint(fold=fold, epoch=one.epoch, seconds=one.seconds, train_loss=one.train_loss)
+        for one in reports
+    ]

@@ -1,0 +1,52 @@
+"""The page of all options and recipes, written from the code::
+
+python -m tests.golden.recipes
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from evoconv.cli.option_flags import TITLES, default_text
+from evoconv.config import GROUPS, RECIPES, configure
+from evoconv.option_text import flag_of, rule_of
+
+PATH = Path(__file__).parents[2] / "docs" / "recipes.md"
+
+_HEAD = """\
+# Options and recipes
+
+A recipe is a set of defaults. Every number is an option, and an option that is given wins. `fast`
+finds as good a network as a short time allows; `paper` is the setting of Vidnerová and Neruda 2018,
+with Keras 2's defaults where the paper names none. In all of them, hard sigmoid is Keras 2's
+0.2x + 0.5 and leaky ReLU has slope 0.1.
+
+In Python the names have underscores: `--max-parameters` is `max_parameters`. This page is written
+by `python -m tests.golden.recipes`.
+"""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    return "\n".join([_HEAD, *_tables()])
+
+
+def _tables() -> Iterator[str]:
+    configs = [configure("digits", {}, recipe=recipe, seed=0) for recipe in RECIPES]
+    for group, owner in GROUPS.items():
+        yield f"## {TITLES[group].capitalize()}\n"
+        yield f"| option | what it is | {' | '.join(RECIPES)} |"
+        yield "|---|---|" + "---|" * len(RECIPES)
+        for one in fields(owner):
+            values = [
+                default_text(rule_of(one), getattr(getattr(config, group), one.name)) or "unset"
+                for config in configs
+            ]
+            choices = rule_of(one).choices
+            rest = "" if choices is None else f": {', '.join(choices)}"
+            yield f"| `{flag_of(one.name)}` | {rule_of(one).help}{rest} | {' | '.join(values)} |"
+        yield ""
+
+
+if __name__ == "__main__":
+    PATH.write_text(page(), encoding="utf-8")

@@ -1,0 +1,99 @@
+"""What a search ranks by, in the two scenarios of few parameters."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoconv.errors import ConfigError
+from evoconv.problems.objectives import (
+    OBJECTIVES,
+    FitnessOptions,
+    TargetAccuracy,
+    choose_objective,
+)
+from evoconv.records import Measurement
+from evoconv.training.options import METRICS
+
+TARGET = choose_objective("accuracy", FitnessOptions(target_accuracy=0.99))
+
+accuracies = st.floats(0, 1)
+sizes = st.integers(1, 10**8)
+
+
+def measured(accuracy: float, parameters: float, error: float = 0.001) -> Measurement:
+    return Measurement(
+        values={
+            "validation_accuracy": accuracy,
+            "validation_accuracy_error": error,
+            "parameters": parameters,
+        }
+    )
+
+
+def test_every_measure_has_an_objective() -> None:
+    assert set(OBJECTIVES) == set(METRICS)
+
+
+@given(accuracies, accuracies, sizes, sizes)
+def test_whoever_reaches_the_target_beats_whoever_does_not(
+    one: float, other: float, size: int, other_size: int
+) -> None:
+    assert isinstance(TARGET, TargetAccuracy)
+    first, second = measured(one, size), measured(other, other_size)
+    if TARGET.is_reached(first) and not TARGET.is_reached(second):
+        assert TARGET.fitness(first) > TARGET.fitness(second)
+
+
+@given(sizes, sizes)
+def test_of_two_that_reach_it_the_smaller_is_fitter(one: int, other: int) -> None:
+    first, second = measured(0.995, one), measured(1.0, other)
+    assert (TARGET.fitness(first) > TARGET.fitness(second)) == (one < other)
+
+
+@given(accuracies, accuracies, sizes, sizes)
+def test_below_the_target_only_accuracy_counts(
+    one: float, other: float, size: int, other_size: int
+) -> None:
+    first, second = measured(one * 0.98, size), measured(other * 0.98, other_size)
+    if first.values["validation_accuracy"] >= second.values["validation_accuracy"]:
+        assert TARGET.fitness(first) >= TARGET.fitness(second)
+
+
+def test_a_target_is_reached_only_with_a_standard_error_to_spare() -> None:
+    assert isinstance(TARGET, TargetAccuracy)
+    assert not TARGET.is_reached(measured(0.9905, 10))
+    assert TARGET.is_reached(measured(0.9911, 10))
+    assert TARGET.is_reached(measured(0.9905, 10, error=0.0004))
+
+
+def test_a_price_weighs_size_against_the_measure() -> None:
+    priced = choose_objective("accuracy", FitnessOptions(size_price=0.001))
+    assert priced.fitness(measured(0.99, 1_000)) == pytest.approx(0.987)
+    # Ten times as many parameters are worth a tenth of a point, and not less.
+    assert priced.fitness(measured(0.9911, 10_000)) > priced.fitness(measured(0.99, 1_000))
+    assert priced.fitness(measured(0.9909, 10_000)) < priced.fitness(measured(0.99, 1_000))
+
+
+def test_a_price_on_a_loss_makes_it_worse_too() -> None:
+    priced = choose_objective("cross-entropy", FitnessOptions(size_price=0.01))
+    small = Measurement(values={"validation_cross_entropy": 0.1, "parameters": 100})
+    large = Measurement(values={"validation_cross_entropy": 0.1, "parameters": 1000})
+    assert priced.fitness(small) > priced.fitness(large)
+
+
+@pytest.mark.parametrize(
+    ("metric", "price", "sentence"),
+    [
+        ("macro-f1", 0.0, "--target-accuracy can't be combined with --metric macro-f1"),
+        ("accuracy", 0.1, "--target-accuracy can't be combined with --size-price"),
+    ],
+)
+def test_a_target_allows_nothing_beside_it(metric: str, price: float, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        choose_objective(metric, FitnessOptions(target_accuracy=0.9, size_price=price))
+
+
+@pytest.mark.parametrize("wrong", [{"target_accuracy": 1.2}, {"size_price": -0.1}])
+def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"must be in \[0, 1\]"):
+        FitnessOptions(**wrong)
