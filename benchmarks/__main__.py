@@ -7,6 +7,7 @@ from benchmarks import (
     coordinator,
     memory,
     paper_tables,
+    ranking,
     scaling,
     throughput,
     unequal,
@@ -23,6 +24,7 @@ BENCHMARKS = {
     "unequal": unequal,
     "accuracy": accuracy,
     "paper_tables": paper_tables,
+    "ranking": ranking,
 }
 
 

@@ -1,7 +1,7 @@
 """Real evaluations for measurements: MNIST as a study's workers have it, and jobs on it."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -46,15 +46,15 @@ def mnist() -> Images:
     return Images(image_set=image_set, setup=setup)
 
 
-def stored_precision(cells: Cells) -> Precision:
+def stored_precision(cells: Cells, device: torch.device = CPU) -> Precision:
     """Return the precision that a study would choose here; measured once per benchmark."""
     torch.set_num_threads(1)
-    note = cells.measure("precision", _choose_precision)
+    note = cells.measure("precision", partial(_choose_precision, device))
     return Precision(bfloat16=note["bfloat16"], channels_last=note["channels_last"])
 
 
-def _choose_precision() -> dict[str, object]:
-    choice, speeds = measure_precision(CPU, 1, seconds=3.0)
+def _choose_precision(device: torch.device) -> dict[str, object]:
+    choice, speeds = measure_precision(device, 1, seconds=3.0)
     return {**choice.to_dict(), "images_per_second": speeds}
 
 
@@ -75,6 +75,16 @@ def evaluation(
         saving=SavingOptions(),
     )
     return Job(number=number, task=EvaluateArchitecture(number=number, seed=0, plan=plan))
+
+
+class Patient:
+    """A control for a task that nobody cancels."""
+
+    def checkpoint(self) -> None:
+        """Go on."""
+
+    def report(self, progress: float, message: str = "") -> None:
+        """Say nothing."""
 
 
 def run_jobs(executor: Executor, jobs: list[Job]) -> list[Outcome]:

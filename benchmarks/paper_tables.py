@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.cells import Cells, print_table, setting
+from benchmarks.evaluations import Patient, stored_precision
 from evoconv.config import RECIPES
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches, ImageTensor, Standardisation
@@ -27,7 +28,7 @@ from evoconv.seeds import Purpose, seed_for
 from evoconv.training.loop import predict_logits, train
 from evoconv.training.metrics import measure
 from evoconv.training.options import Recipe
-from evoconv.training.precision import Precision, measure_precision
+from evoconv.training.precision import Precision
 
 REPEATS = int(setting("EVOCONV_REPEATS", "3"))
 PUBLISHED = {
@@ -38,23 +39,12 @@ PUBLISHED = {
 }
 
 
-class _Patient:
-    """A control for a task that nobody cancels."""
-
-    def checkpoint(self) -> None:
-        """Go on."""
-
-    def report(self, progress: float, message: str = "") -> None:
-        """Say nothing."""
-
-
 def run(only: Sequence[str] = ()) -> None:
     """Measure the missing cells; ``only`` some data sets, to share the work between processes."""
     torch.set_num_threads(1)
     cells = Cells("paper_tables")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = cells.measure("precision", lambda: _precision(device))
-    precision = Precision(bfloat16=chosen["bfloat16"], channels_last=chosen["channels_last"])
+    precision = stored_precision(cells, device)
     for repeat in range(REPEATS):
         for data, network in PUBLISHED:
             if only and data not in only:
@@ -87,11 +77,6 @@ def tables() -> None:
     )
 
 
-def _precision(device: torch.device) -> dict[str, Any]:
-    choice, speeds = measure_precision(device, 1, seconds=3.0)
-    return {**choice.to_dict(), "images_per_second": speeds}
-
-
 def _train(
     data: str, name: str, repeat: int, device: torch.device, precision: Precision
 ) -> dict[str, Any]:
@@ -114,7 +99,7 @@ def _train(
         generator=torch.Generator().manual_seed(seed),
     )
     reports = train(
-        network, batches, recipe, precision, _Patient(), epochs=recipe.final_epochs or 20
+        network, batches, recipe, precision, Patient(), epochs=recipe.final_epochs or 20
     )
     logits = predict_logits(network, source, torch.from_numpy(test), Precision())
     return {

@@ -170,6 +170,9 @@ class MemoryLog:
     def trial(self, number: int) -> Trial:
         return self._trials[number]
 
+    def outlines(self) -> list[Trial]:
+        return self.trials()
+
     def trials(self) -> list[Trial]:
         return [self._trials[number] for number in sorted(self._trials)]
 

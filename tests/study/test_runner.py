@@ -402,6 +402,9 @@ class CrashingLog:
     def trial(self, number: int) -> Trial:
         return self._log.trial(number)
 
+    def outlines(self) -> list[Trial]:
+        return self.trials()
+
     def trials(self) -> list[Trial]:
         return self._log.trials()
 

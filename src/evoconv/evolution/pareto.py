@@ -5,8 +5,7 @@ front are those that nothing dominates. Values here are oriented so that higher 
 """
 
 from collections.abc import Sequence
-
-import numpy as np
+from operator import ge
 
 from evoconv.records import Individual, Objective
 
@@ -34,14 +33,13 @@ class Archive:
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
-        self._individuals: list[Individual] = []
-        self._values = np.empty((0, 1 + len(COSTS)))  # a row per individual
+        self._members: list[tuple[tuple[float, ...], Individual]] = []
 
     @property
     def front(self) -> list[Individual]:
         """The members, the best value of the objective first."""
-        order = np.lexsort(self._values.T[::-1])[::-1]
-        return [self._individuals[index] for index in order]
+        ordered = sorted(self._members, key=lambda member: member[0], reverse=True)
+        return [individual for _, individual in ordered]
 
     def add(self, told: Individual) -> bool:
         """Take in an individual if nothing dominates it; return whether it was taken.
@@ -52,11 +50,12 @@ class Archive:
             return False
         measured = told.measurement.values
         costs = (-measured.get(name, 0.0) for name in COSTS)
-        values = np.array([self._objective.value(told.measurement), *costs])
-        # As ``dominates``, for all members at once: a search may have hundreds of them.
-        if (self._values >= values).all(axis=1).any():
-            return False
-        stay = np.flatnonzero(~(values >= self._values).all(axis=1))
-        self._individuals = [*(self._individuals[index] for index in stay), told]
-        self._values = np.vstack([self._values[stay], values])
+        values = (self._objective.value(told.measurement), *costs)
+        for place, member in enumerate(self._members):
+            if all(map(ge, member[0], values)):
+                # Who has just turned one down will most likely turn down the next.
+                self._members.insert(0, self._members.pop(place))
+                return False
+        stay = [one for one in self._members if not all(map(ge, values, one[0]))]
+        self._members = [(values, told), *stay]
         return True

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from numpy.random import Generator
 
-from evoconv.genomes.layers import FeatureLayer, Layer, Pooling
+from evoconv.genomes.layers import Layer, Pooling
 from evoconv.genomes.search_space import SpaceOptions, assemble
 from evoconv.genomes.topology import Topology
 
@@ -38,14 +38,16 @@ def cross(
         second.features,
         options.crossover_points,
         rng,
-        lambda part: _is_feature_part(part, options),
+        range(1, options.max_features + 1),
+        lambda layer: not isinstance(layer, Pooling),
     )
     classifier = _cross_part(
         first.classifier,
         second.classifier,
         options.crossover_points,
         rng,
-        lambda part: options.min_classifier <= len(part) <= options.max_classifier,
+        range(options.min_classifier, options.max_classifier + 1),
+        lambda _: True,
     )
     return assemble(features, classifier, first.reduction, options, input_shape)
 
@@ -55,25 +57,35 @@ def _cross_part(
     second: tuple[L, ...],
     num_points: int,
     rng: Generator,
-    is_allowed: Callable[[tuple[L, ...]], bool],
+    lengths: range,
+    is_core: Callable[[L], bool],
 ) -> tuple[L, ...]:
     """Return segments of both in turn, cut uniformly where the offspring is allowed.
 
-    The pairs of borders for one point are enumerated. There are too many for more points: then
-    cuts are drawn until they are allowed.
+    It must have one of the lengths and a layer of the core. The pairs of borders for one point are
+    enumerated. There are too many for more points: then cuts are drawn until they are allowed.
     """
     for count in range(min(num_points, len(first) - 1, len(second) - 1), 1, -1):
         for _ in range(_MAX_DRAWS):
             part = join_in_turn(
                 first, second, _draw_cuts(first, count, rng), _draw_cuts(second, count, rng)
             )
-            if is_allowed(part):
+            if len(part) in lengths and any(map(is_core, part)):
                 return part
-    offspring = [
-        first[:i] + second[j:] for i in range(1, len(first)) for j in range(1, len(second))
+    # Where the first core layer and the last one are; part of every birth, so nothing is joined
+    # before it is chosen.
+    first_core = next((i for i, layer in enumerate(first) if is_core(layer)), len(first))
+    last_core = next((j for j in range(len(second) - 1, -1, -1) if is_core(second[j])), -1)
+    allowed = [
+        (i, j)
+        for i in range(1, len(first))
+        for j in range(1, len(second))
+        if i + len(second) - j in lengths and (first_core < i or last_core >= j)
     ]
-    allowed = [part for part in offspring if is_allowed(part)]
-    return allowed[int(rng.integers(len(allowed)))] if allowed else second
+    if not allowed:
+        return second
+    i, j = allowed[int(rng.integers(len(allowed)))]
+    return first[:i] + second[j:]
 
 
 def _draw_cuts(part: Sequence[L], count: int, rng: Generator) -> list[int]:
@@ -101,9 +113,3 @@ def join_in_turn(
     for index, (of_first, of_second) in enumerate(borders):
         part += second[slice(*of_second)] if index % 2 else first[slice(*of_first)]
     return part
-
-
-def _is_feature_part(part: Sequence[FeatureLayer], options: SpaceOptions) -> bool:
-    return len(part) <= options.max_features and not all(
-        isinstance(layer, Pooling) for layer in part
-    )

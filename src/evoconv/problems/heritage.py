@@ -15,6 +15,8 @@ from evoconv.genomes.topology import Topology
 from evoconv.networks.inherit import inherit
 from evoconv.networks.weights import read_tensors
 
+_FROM_SCRATCH = "trained from scratch"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parent:
@@ -60,16 +62,19 @@ def inherit_weights(
         except StudyError as error:
             remarks.append(f"nothing inherited from parent {parent.number}: {error}")
     if not donors:
-        return Heritage(remarks=(*remarks, "trained from scratch"))
-    found = inherit(
-        topology,
-        network,
-        [(parent.topology, tensors) for parent, tensors in donors],
-        input_shape,
-        num_classes,
-        generator,
-        sample,
-    )
+        return Heritage(remarks=(*remarks, _FROM_SCRATCH))
+    try:
+        found = inherit(
+            topology,
+            network,
+            [(parent.topology, tensors) for parent, tensors in donors],
+            input_shape,
+            num_classes,
+            generator,
+            sample,
+        )
+    except StudyError as error:  # found out before anything is set
+        return Heritage(remarks=(*remarks, f"nothing inherited: {error}", _FROM_SCRATCH))
     names = ", ".join(str(parent.number) for parent, _ in donors)
     counts = [
         f"{len(layers)} {word}"

@@ -7,6 +7,7 @@ keys may grow, their meaning stays.
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -17,6 +18,7 @@ from evoconv.genomes.reference import baseline
 from evoconv.genomes.shapes import Cost, cost
 from evoconv.genomes.topology import Topology
 from evoconv.records import Trial
+from evoconv.report.savings import savings_of
 from evoconv.report.standing import Standing, read_standing
 from evoconv.study.storage import Storage
 from evoconv.training.metrics import confusion_matrix, recalls
@@ -88,6 +90,7 @@ def _search_figures(standing: Standing) -> dict[str, Any]:
         "redraw_rate": standing.redraw_rate,
         "worker_busy": standing.worker_busy,
         "target_reached": standing.target_reached,
+        "savings": asdict(savings_of(standing.evaluations)),
     }
 
 

@@ -142,6 +142,8 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
     facts.append(("search", f"{counts} in {format_duration(standing.seconds)}"))
     if summary["worker_busy"] is not None:
         facts[-1] = ("search", f"{facts[-1][1]}; workers busy {_percent(summary['worker_busy'])}")
+    if saved := _savings_text(summary["savings"]):
+        facts.append(("saved", saved))
     if summary["redraw_rate"]:
         rate = _percent(summary["redraw_rate"])
         facts.append(("", f"{rate} of the networks drawn were dropped: infeasible or known"))
@@ -154,6 +156,20 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
         facts.append(("ended", f"not yet; running: {', '.join(running)}" if running else "not yet"))
     facts.append(("seed", f"{standing.seed}; {standing.precision or 'precision not chosen yet'}"))
     return facts
+
+
+def _savings_text(savings: dict[str, float | None]) -> str:
+    """Return what was saved and how, of what was saved at all; empty if it was nothing."""
+    said = []
+    if savings["stopping"]:
+        said.append(f"stopping early left out {_percent(savings['stopping'])} of the image passes")
+    if savings["freezing"]:
+        frozen = _percent(savings["freezing"])
+        said.append(f"frozen layers saved {frozen} of the multiply-accumulates of training")
+    if (shorter := savings["inheritance"]) is not None:
+        word = "longer" if shorter < 0 else "shorter"
+        said.append(f"trainings with inherited weights were {_percent(abs(shorter))} {word}")
+    return "; ".join(said)
 
 
 def _target_text(standing: Standing) -> str:

@@ -38,6 +38,9 @@ class TrialLog(Protocol):
     def trials(self) -> list[Trial]:
         """Return all trials by number."""
 
+    def outlines(self) -> list[Trial]:
+        """Return all trials by number; of their genomes only ``to_json`` is asked."""
+
     def events(self) -> Iterator[Event]:
         """Return the log, oldest first."""
 
@@ -56,7 +59,7 @@ def resume(storage: TrialLog, strategy: Strategy, objective: Objective) -> Resum
     Raises:
         StudyError: the strategy asks for something else than what was stored.
     """
-    trials = {trial.number: trial for trial in storage.trials()}
+    trials = {trial.number: trial for trial in storage.outlines()}
     unfinished: dict[int, Individual] = {}
     tally = Tally(objective)
     for event in storage.events():
@@ -94,4 +97,4 @@ def _compare(numbers: Sequence[int], born: Sequence[Individual], trials: dict[in
 
 
 def _origin(one: Individual) -> tuple[object, ...]:
-    return one.number, one.parents, one.copy_of, one.genome
+    return one.number, one.parents, one.copy_of, one.genome.to_json()

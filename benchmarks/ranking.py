@@ -1,0 +1,145 @@
+"""Does the short evaluation of a search rank networks as a long training does?
+
+Random topologies of the default space, within the limit that a ten-minute study sets itself, are
+trained shortly, in several ways, and long, from scratch, on the same training images; all are
+validated on the same validation images, never on the test. Each cell is one topology. The table
+gives Spearman's rank correlation of the short accuracies with the long one, and what the short one
+cost. A recipe that can't rank is worthless.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.cells import Cells, print_table, setting
+from benchmarks.evaluations import Patient, stored_precision
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.batches import Standardisation
+from evoconv.data.image_set import ImageSet
+from evoconv.data.sources import DataOptions, load_image_set
+from evoconv.data.splits import SearchSplits, SplitOptions, search_splits
+from evoconv.genomes.constraints import Limits
+from evoconv.genomes.search_space import SpaceOptions
+from evoconv.genomes.space import TopologySpace
+from evoconv.genomes.topology import Topology
+from evoconv.problems.training import stratified_subset, train_topology
+from evoconv.problems.workplace import OpenWorkplace, Workplace
+from evoconv.seeds import Purpose, stream
+from evoconv.training.loop import predict_logits
+from evoconv.training.metrics import measure
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision
+
+NETWORKS = int(setting("EVOCONV_NETWORKS", "24"))
+DATA = ("mnist", "fashion-mnist")
+
+# Images of the subset, epochs on them.
+SHORT = ((6_250, 1), (6_250, 2), (12_500, 1), (12_500, 2), (25_000, 1), (12_500, 4))
+LONG_EPOCHS = 8
+_MAX_MACS = 4_000_000
+
+
+def run(only: Sequence[str] = ()) -> None:
+    """Measure the missing cells; ``only`` some data sets, to share the work between processes."""
+    torch.set_num_threads(1)
+    cells = Cells("ranking")
+    precision = stored_precision(cells)
+    for data in DATA:
+        if only and data not in only:
+            continue
+        for number in range(NETWORKS):
+            cells.measure(f"{data} {number}", partial(_measure, data, number, precision))
+
+
+def tables() -> None:
+    """Print the table of the stored cells."""
+    cells = Cells("ranking")
+    for data in DATA:
+        got = cells.repeats(data)
+        if len(got) < 3:
+            continue
+        long = [one["long"]["accuracy"] for one in got]
+        rows = []
+        for images, epochs in SHORT:
+            name = _name(images, epochs)
+            short = [one[name]["accuracy"] for one in got]
+            seconds = float(np.median([one[name]["seconds"] for one in got]))
+            rank = f"{spearman(short, long):.2f}"
+            rows.append((name, f"{images * epochs:,}", rank, f"{seconds:.1f}"))
+        print_table(
+            f"{data}: rank correlation with {LONG_EPOCHS} epochs on all training images,"
+            f" n = {len(got)} networks",
+            ("images × epochs", "image passes", "Spearman", "seconds (median)"),
+            rows,
+        )
+
+
+def spearman(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return Spearman's rank correlation, in [-1, 1]; equals share their mean rank."""
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
+        for value in values
+    ]
+
+
+def _measure(data: str, number: int, precision: Precision) -> dict[str, Any]:
+    images = load_image_set(data, DataOptions(), notify=print)
+    splits = search_splits(images, SplitOptions(), 0)
+    workplace = _open(images, splits)
+    space = TopologySpace(
+        SpaceOptions(normalisation="batch"),
+        images.input_shape,
+        len(images.classes),
+        Limits(max_macs=_MAX_MACS),
+    )
+    rng = stream(0, Purpose.BIRTH, number)
+    topology = space.repair(space.sample(rng), rng)
+    found: dict[str, Any] = {"parameters": space.cost(topology).parameters}
+    for size, epochs in SHORT:
+        found[_name(size, epochs)] = _train(workplace, topology, precision, size, epochs)
+    found["long"] = _train(workplace, topology, precision, None, LONG_EPOCHS)
+    return found
+
+
+def _open(images: ImageSet, splits: SearchSplits) -> Workplace:
+    standardisation = Standardisation.of(images.images, splits.training)
+    setup = OpenWorkplace(folder=images.folder, splits=splits, standardisation=standardisation)
+    return setup(0, "cpu")
+
+
+def _train(
+    workplace: Workplace, topology: Topology, precision: Precision, size: int | None, epochs: int
+) -> dict[str, float]:
+    training, validation = workplace.splits.folds[0]
+    labels = workplace.image_set.labels
+    network, reports = train_topology(
+        topology,
+        workplace,
+        stratified_subset(training, labels, size),
+        Recipe(),
+        Augmentation(),
+        precision,
+        Patient(),
+        seed=1 if size is None else 0,
+        epochs=epochs,
+    )
+    logits = predict_logits(network, workplace.tensor, torch.from_numpy(validation), precision)
+    accuracy = measure(logits.numpy(), labels[validation])["accuracy"]
+    return {"accuracy": accuracy, "seconds": reports[-1].seconds}
+
+
+def _name(images: int, epochs: int) -> str:
+    return f"{images:,} × {epochs}"
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])
+    tables()
