@@ -94,6 +94,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "guessing_epochs": 2,
         "optimism": 2.0,
         "max_trainings": 3,
+        "population": 12,
         "crossover": 0.4,
         "mutation": 0.8,
         "parent_selection": "probabilistic-tournament",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 
 from evoconv.records import Trial, TrialState
 from evoconv.report.metric_axis import Floats, draw_metric_axis, heights_of
@@ -66,9 +66,9 @@ def front_figure(standing: Standing) -> Figure:
     _draw_trials(figure, axes, standing.evaluations, sizes, heights, colour="macs")
     _draw_front(axes, standing)
     axes.set_xlabel("parameters")
+    axes.xaxis.set_major_locator(FixedLocator(_COUNTS))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_formatter(EngFormatter(sep=""))
-    axes.tick_params(axis="x", which="minor", labelsize=7)
+    axes.xaxis.set_minor_locator(NullLocator())
     _finish(figure, axes, standing)
     return figure
 
@@ -113,7 +113,8 @@ def _draw_trials(
     )
     bar = figure.colorbar(dots, ax=axes, pad=0.02)
     bar.set_label({"macs": "multiply-accumulates"}.get(colour, colour))
-    bar.set_ticks([one for one in _COUNTS if shown.min() <= one <= shown.max()])
+    ticks = [one for one in _COUNTS if shown.min() <= one <= shown.max()]
+    bar.set_ticks(ticks or [float(shown.min()), float(shown.max())])
     bar.ax.yaxis.set_major_formatter(EngFormatter(sep=""))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.outline.set_visible(False)

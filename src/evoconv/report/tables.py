@@ -174,13 +174,12 @@ def _savings_text(savings: dict[str, float | None]) -> str:
 
 def _target_text(standing: Standing) -> str:
     assert isinstance(standing.objective, TargetAccuracy)
-    wanted = format_percent(standing.objective.target)
+    target = f"{format_percent(standing.objective.target)} validation accuracy less its error"
     if standing.target_reached:
-        return f"{wanted} validation accuracy less its standard error: reached"
-    return (
-        f"no network reached {wanted} validation accuracy less its standard error; the most"
-        " accurate one was chosen"
-    )
+        return f"{target}: reached"
+    if standing.shown is not None:
+        return f"{target}: not reached by this network"
+    return f"{target}: no network reached it; the most accurate one was chosen"
 
 
 def _latency(standing: Standing) -> list[Text]:
