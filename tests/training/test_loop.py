@@ -156,6 +156,17 @@ def test_validating_after_an_epoch_changes_nothing() -> None:
         assert torch.equal(one, second.state_dict()[key])
 
 
+def test_a_network_that_was_validated_in_another_layout_can_learn_on() -> None:
+    net, data = network(), batches()
+    predict_logits(net, data.source, data.rows, Precision(channels_last=True))
+    for parameter in net.parameters():
+        assert not parameter.is_inference()
+        parameter.requires_grad_(False)
+        parameter.requires_grad_(True)
+    reports = train(net, data, RECIPE, Precision(channels_last=True), Watching(), epochs=2)
+    assert reports[1].train_loss < reports[0].train_loss
+
+
 def test_rates_that_know_no_end_depend_on_the_epochs_alone() -> None:
     inverse = replace(RECIPE, schedule="inverse", half_life=3.0)
     exponential = replace(RECIPE, schedule="exponential", half_life=3.0)

@@ -104,7 +104,7 @@ class EvaluateArchitecture:
         return Measurement(
             values=values,
             curve=tuple(point for one in done for point in one.curve),
-            remarks=tuple(dict.fromkeys(remark for one in done for remark in one.remarks)),
+            remarks=tuple(_numbered_remarks(done)),
         )
 
     def _is_promising(self, measurement: Measurement) -> bool:
@@ -112,6 +112,12 @@ class EvaluateArchitecture:
             self.promising is not None
             and self.plan.objective.fitness(measurement) >= self.promising
         )
+
+
+def _numbered_remarks(done: list[Trained]) -> Iterator[str]:
+    for number, one in enumerate(done, 1):
+        for remark in one.remarks:
+            yield remark if number == 1 else f"repeat {number - 1}: {remark}"
 
 
 def _means(measured: list[Mapping[str, float]], num_images: int) -> dict[str, float]:

@@ -260,7 +260,6 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
             return torch.optim.Adagrad(groups, rate, eps=recipe.epsilon)
 
 
-@torch.inference_mode()
 def predict_logits(
     network: nn.Module,
     source: ImageTensor,
@@ -269,13 +268,15 @@ def predict_logits(
     control: Control | None = None,
 ) -> Tensor:
     """Return the network's logits for the rows, float32 (N, K) on the CPU."""
+    # Not in inference mode: parameters that it rearranges could never learn again.
     network.to(source.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
     network.eval()
     parts: list[Tensor] = []
-    for some in torch.split(rows, _EVALUATION_BATCH):
-        if control is not None:
-            control.checkpoint()
-        images, _ = source.cut(some.to(source.device))
-        with precision.autocast(source.device):
-            parts.append(network(precision.arranged(images)).float().cpu())
+    with torch.inference_mode():
+        for some in torch.split(rows, _EVALUATION_BATCH):
+            if control is not None:
+                control.checkpoint()
+            images, _ = source.cut(some.to(source.device))
+            with precision.autocast(source.device):
+                parts.append(network(precision.arranged(images)).float().cpu())
     return torch.cat(parts)
