@@ -8,6 +8,7 @@ from benchmarks import (
     memory,
     paper_tables,
     ranking,
+    savings,
     scaling,
     throughput,
     unequal,
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "accuracy": accuracy,
     "paper_tables": paper_tables,
     "ranking": ranking,
+    "savings": savings,
 }
 
 

@@ -83,3 +83,21 @@ def test_nonsense_is_one_sentence_with_the_flag(changes: dict[str, object], sent
 def test_a_damaged_configuration_is_refused(damage: object) -> None:
     with pytest.raises(StudyError, match="configuration"):
         config_from_dict(damage)
+
+
+def test_what_a_recipe_sets_can_be_unset_where_it_may_be() -> None:
+    assert configure("digits", {}, recipe="paper", seed=0).training.epochs == 10
+    changed = configure("digits", {"epochs": "unset", "time_s": "unset"}, recipe="paper", seed=0)
+    assert changed.training.epochs is None
+    assert changed.budget.time_s is None
+    with pytest.raises(ConfigError, match=r"--metric must be one of .*, got unset"):
+        configure("digits", {"metric": "unset"}, seed=0)
+    with pytest.raises(ConfigError, match="--population must be a number, got unset"):
+        configure("digits", {"population": "unset"}, seed=0)
+
+
+def test_a_method_brings_its_own_recipe_unless_another_is_named() -> None:
+    assert configure("digits", {}, method="compact", seed=0).recipe == "compact"
+    assert configure("digits", {}, method="compact", seed=0).saving.inherit is True
+    assert configure("digits", {}, method="compact", recipe="fast", seed=0).recipe == "fast"
+    assert configure("digits", {}, seed=0).recipe == "fast"

@@ -13,6 +13,8 @@ from evoconv.errors import ConfigError
 from evoconv.options import Options, Rule
 from evoconv.units import parse_bytes, parse_count, parse_duration, parse_percent
 
+UNSET = "unset"
+
 
 def flag_of(name: str) -> str:
     """Return the command line's name of a field, e.g. ``--trial-time`` of ``trial_time_s``."""
@@ -34,12 +36,15 @@ def parse_option(owner: type[Options], one: "Field[Any]", value: object) -> Any:
     """Return the value of an option from text as people write it, or from a Python value.
 
     Numbers given as Python values are taken as they are: fractions, seconds, bytes. Text follows
-    the option's unit: ``99.3`` is a percentage where percentages are expected.
+    the option's unit: ``99.3`` is a percentage where percentages are expected. ``unset`` is None
+    where an option may be that, whatever a recipe has for it.
 
     Raises:
         ConfigError: it can't be read; the sentence names the option.
     """
     kind = _kind(owner, one.name)
+    if value == UNSET and NoneType in get_args(get_type_hints(owner)[one.name]):
+        return None
     if not isinstance(value, str):
         return _checked(kind, one.name, tuple(value) if isinstance(value, list) else value)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evoconv.cli.option_flags import TITLES, default_text
 from evoconv.config import GROUPS, RECIPES, configure
-from evoconv.option_text import flag_of, rule_of
+from evoconv.option_text import UNSET, flag_of, rule_of
 
 PATH = Path(__file__).parents[2] / "docs" / "recipes.md"
 
@@ -20,6 +20,8 @@ A recipe is a set of defaults. Every number is an option, and an option that is 
 finds as good a network as a short time allows; `paper` is the setting of Vidnerová and Neruda 2018,
 with Keras 2's defaults where the paper names none. In all of them, hard sigmoid is Keras 2's
 0.2x + 0.5 and leaky ReLU has slope 0.1.
+
+Where a recipe has a value that should not be, write `unset`: `--epoch-patience unset`.
 
 In Python the names have underscores: `--max-parameters` is `max_parameters`. This page is written
 by `python -m tests.golden.recipes`.
@@ -39,7 +41,7 @@ def _tables() -> Iterator[str]:
         yield "|---|---|" + "---|" * len(RECIPES)
         for one in fields(owner):
             values = [
-                default_text(rule_of(one), getattr(getattr(config, group), one.name)) or "unset"
+                default_text(rule_of(one), getattr(getattr(config, group), one.name)) or UNSET
                 for config in configs
             ]
             choices = rule_of(one).choices

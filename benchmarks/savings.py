@@ -1,0 +1,142 @@
+"""What inheritance, freezing and early stopping are worth, together and alone.
+
+The same search of ``compact`` (same seeds, an evaluation budget, two workers) with everything on,
+with everything off, and with each saving alone. 'Off' trains every candidate for the number of
+epochs at which the median random candidate stops improving, which is measured first. Compared are
+image passes, seconds of training, validation accuracies, and the test accuracy of the final
+network: every cell tests one network. Aim: a fifth of the image passes at no loss.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import evoconv
+from benchmarks.cells import Cells, print_table, setting
+from evoconv.records import Measurement
+
+SEEDS = int(setting("EVOCONV_SEEDS", "3"))
+EVALUATIONS = int(setting("EVOCONV_EVALUATIONS", "60"))
+
+DATA = ("mnist", "fashion-mnist")
+
+_MAX_MACS = 1_500_000
+_LONGEST = 40  # epochs
+_NO_STOPPING = {
+    name: "unset" for name in ("epoch_patience", "divergence", "guessing_epochs", "optimism")
+}
+_NO_INHERITANCE = {"inherit": False, "freeze_share": 0.0}
+_ARMS: Mapping[str, Mapping[str, Any]] = {
+    "on": {},
+    "off": {**_NO_STOPPING, **_NO_INHERITANCE},
+    "stopping alone": _NO_INHERITANCE,
+    "inheritance and stopping": {"freeze_share": 0.0},
+    "inheritance and freezing": _NO_STOPPING,
+}
+
+
+def run() -> None:
+    """Measure the missing cells."""
+    cells = Cells("savings")
+    for data in DATA:
+        plain = cells.measure(f"{data} epochs", partial(_median_epochs, data))
+        for seed in range(SEEDS):
+            for arm in _ARMS:
+                search = partial(_search, data, arm, seed, plain["epochs"])
+                cells.measure(f"{data} {arm} {seed}", search)
+
+
+def tables() -> None:
+    """Print a table of the stored cells for each set of images."""
+    cells = Cells("savings")
+    for data in DATA:
+        plain = cells.get(f"{data} epochs")
+        off = cells.repeats(f"{data} off")
+        if plain is None or not off:
+            continue
+        whole = fmean(one["image_passes"] for one in off)
+        rows = []
+        for arm in _ARMS:
+            if got := cells.repeats(f"{data} {arm}"):
+                rows.append(
+                    (
+                        arm,
+                        f"{fmean(one['image_passes'] for one in got) / whole:.2f}",
+                        f"{fmean(one['training_seconds'] for one in got):,.0f}",
+                        *(
+                            f"{100 * fmean(one[name] for one in got):.2f}"
+                            for name in ("best", "median", "test_accuracy")
+                        ),
+                        len(got),
+                    )
+                )
+        print_table(
+            f"{data}: {EVALUATIONS} evaluations; 'off' trains {plain['epochs']} epochs",
+            (
+                *("savings", "image passes / off", "seconds of training"),
+                *("best validation %", "median", "test %", "n"),
+            ),
+            rows,
+        )
+
+
+def _median_epochs(data: str) -> dict[str, Any]:
+    """Return after how many epochs the median of random candidates stops improving."""
+    result = _evolve(
+        data,
+        method="random",
+        evaluations=24,
+        seed=1_000,
+        epochs=_LONGEST,
+        optimism="unset",
+        guessing_epochs="unset",
+        final="evolved",
+        **_NO_INHERITANCE,
+    )
+    lengths = [len(one.curve) for one in _measurements(result)]
+    return {"epochs": round(median(lengths)), "lengths": lengths}
+
+
+def _search(data: str, arm: str, seed: int, epochs: int) -> dict[str, Any]:
+    longest = epochs if "epoch_patience" in _ARMS[arm] else _LONGEST
+    result = _evolve(data, evaluations=EVALUATIONS, seed=seed, epochs=longest, **_ARMS[arm])
+    values = [one.values for one in _measurements(result)]
+    accuracies = [one["validation_accuracy"] for one in values]
+    return {
+        "image_passes": sum(one["image_passes"] for one in values),
+        "training_seconds": sum(one["training_seconds"] for one in values),
+        "best": max(accuracies),
+        "median": median(accuracies),
+        "test_accuracy": result.summary["test_accuracy"],
+        "parameters": result.summary["parameters"],
+        "savings": result.summary["savings"],
+    }
+
+
+def _evolve(data: str, **options: Any) -> evoconv.Result:
+    settings: dict[str, Any] = {
+        "method": "compact",
+        "recipe": "compact",
+        "max_macs": _MAX_MACS,
+        "max_trainings": 1,
+        "baseline": False,
+        "workers": 2,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        result = evoconv.evolve(data, out=Path(folder) / "run", **(settings | options))
+        # Read before the folder goes.
+        assert result.summary
+        assert result.trials
+    return result
+
+
+def _measurements(result: evoconv.Result) -> list[Measurement]:
+    """Return what was measured by training, copies left out."""
+    return [
+        one.individual.measurement
+        for one in result.trials
+        if one.individual.measurement is not None and one.individual.copy_of is None
+    ]
