@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from evoconv.errors import ConfigError
+from evoconv.option_text import read_as
 from evoconv.options import Options, Rule, option
+from evoconv.units import parse_duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +57,11 @@ def test_a_field_carries_its_rule_for_the_command_line() -> None:
     assert rules["kind"] == Rule(help="which", choices=("plain", "fancy"))
     assert rules["limit"] == Rule(help="how many", at_least=1, unit="count")
     assert rules["note"] is None
+
+
+def test_what_an_argument_refuses_names_it() -> None:
+    assert read_as("--time", parse_duration, None) is None
+    assert read_as("--time", parse_duration, 0.5) == 0.5
+    assert read_as("--time", parse_duration, "2m") == 120
+    with pytest.raises(ConfigError, match="^--time: .*, got soon$"):
+        read_as("--time", parse_duration, "soon")

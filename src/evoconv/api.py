@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from evoconv.config import configure
 from evoconv.errors import StudyError
-from evoconv.option_text import field_of
+from evoconv.option_text import field_of, read_as
 from evoconv.records import Trial
 from evoconv.study.watch import Unwatched, Watch
 from evoconv.units import parse_count, parse_duration
@@ -145,8 +145,8 @@ def resume(
     resume_study(
         Path(run),
         watch or Unwatched(),
-        time_s=None if time is None else parse_duration(time),
-        evaluations=None if evaluations is None else parse_count(evaluations),
+        time_s=read_as("--time", parse_duration, time),
+        evaluations=read_as("--evaluations", parse_count, evaluations),
         started_at=started_at,
     )
     return Result(Path(run))
@@ -179,7 +179,7 @@ def finish(
         Path(run),
         trial,
         watch or Unwatched(),
-        time_s=None if time is None else parse_duration(time),
+        time_s=read_as("--time", parse_duration, time),
         repeats=repeats,
         started_at=started_at,
     )

@@ -7,11 +7,13 @@ An option's name on the command line is its field's name with dashes and without
 from collections.abc import Callable
 from dataclasses import Field
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from evoconv.errors import ConfigError
 from evoconv.options import Options, Rule
 from evoconv.units import parse_bytes, parse_count, parse_duration, parse_percent
+
+T = TypeVar("T")
 
 UNSET = "unset"
 
@@ -63,6 +65,14 @@ def _checked(kind: Any, name: str, value: object) -> object:
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{flag_of(name)} must be of type {kind.__name__}, got {value!r:.50}")
     return value
+
+
+def read_as(flag: str, parse: Callable[[Any], T], value: object) -> T | None:
+    """Return what ``parse`` makes of the value, None for None; its refusal names the flag."""
+    try:
+        return None if value is None else parse(value)
+    except ConfigError as error:
+        raise ConfigError(f"{flag}: {error}") from None
 
 
 def is_switch(owner: type[Options], name: str) -> bool:

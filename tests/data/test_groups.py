@@ -27,7 +27,7 @@ def test_a_path_without_a_group_is_named(expression: str) -> None:
 
 
 def test_a_wrong_expression_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"group_by is no regular expression: .*, got lot\("):
+    with pytest.raises(ConfigError, match=r"--group-by is no regular expression: .*, got lot\("):
         group_numbers(NAMES, "lot(")
 
 

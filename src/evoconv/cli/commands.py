@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evoconv.cli.option_flags import option_values
 from evoconv.config import config_from_dict, configure
-from evoconv.errors import ConfigError, StudyError
+from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import METHODS
 from evoconv.genomes.topology import Topology
+from evoconv.option_text import read_as
 from evoconv.units import parse_count, parse_duration
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def evolve(parsed: argparse.Namespace, started_at: float) -> int:
 def resume(parsed: argparse.Namespace, started_at: float) -> int:
     """Go on with a study."""
     run = Path(parsed.run)
-    time_s = _read("--time", parse_duration, parsed.time)
-    evaluations = _read("--evaluations", parse_count, parsed.evaluations)
+    time_s = read_as("--time", parse_duration, parsed.time)
+    evaluations = read_as("--evaluations", parse_count, parsed.evaluations)
     with _stored(run) as storage:
         metric = config_from_dict(storage.config).training.metric
     with ctrl_c_waits():
@@ -69,7 +70,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
 def finish(parsed: argparse.Namespace, started_at: float) -> int:
     """Train, test and save another trial of a study than the one it chose."""
     run = Path(parsed.run)
-    time_s = _read("--time", parse_duration, parsed.time)
+    time_s = read_as("--time", parse_duration, parsed.time)
     with _stored(run) as storage:
         metric = config_from_dict(storage.config).training.metric
     with ctrl_c_waits():
@@ -206,10 +207,3 @@ def _standing(run: Path) -> "Standing":
 
     with _stored(run) as storage:
         return read_standing(run, storage)
-
-
-def _read(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
-    try:
-        return None if text is None else parse(text)
-    except ConfigError as error:
-        raise ConfigError(f"{flag}: {error}") from None

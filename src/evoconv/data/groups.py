@@ -86,7 +86,7 @@ def _match(names: tuple[str, ...], expression: str) -> list[str]:
         pattern = re.compile(expression)
     except re.error as error:
         raise ConfigError(
-            f"group_by is no regular expression: {error}, got {expression}"
+            f"--group-by is no regular expression: {error}, got {expression}"
         ) from error
     groups = []
     for name in names:
@@ -94,7 +94,7 @@ def _match(names: tuple[str, ...], expression: str) -> list[str]:
         # A first group that took no part in the match names nothing.
         group = found and (found[1] if pattern.groups else found[0])
         if group is None:
-            raise DataError(f"group_by {expression!r} finds no group in {name}")
+            raise DataError(f"--group-by {expression!r} finds no group in {name}")
         groups.append(group)
     return groups
 
