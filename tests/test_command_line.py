@@ -109,6 +109,24 @@ def test_predict_json_agrees_with_python(run: Path, images: Path, capsys: Captur
     assert len(one["ranking"]) == 1
 
 
+def test_predict_leaves_out_what_is_no_image_only_if_asked(
+    run: Path, images: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    good = next((images / "checks").glob("*.png"))
+    bad = tmp_path / "torn.png"
+    bad.write_bytes(good.read_bytes()[:40])
+    assert main(["predict", str(run), str(good), str(bad), str(good)]) == 2
+    assert "torn.png" in capsys.readouterr().err
+    words = ["--skip-bad-images", str(good), str(bad), str(good)]
+    assert main(["predict", str(run), *words]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == [str(good)] * 2
+    assert err.startswith("evoconv: left out: ")
+    assert err.count("torn.png") == 1
+    assert main(["predict", str(run), "--skip-bad-images", str(bad)]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_predict_reads_other_forms_of_the_same_image(
     run: Path, images: Path, tmp_path: Path, capsys: Capture
 ) -> None:

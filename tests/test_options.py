@@ -63,5 +63,5 @@ def test_what_an_argument_refuses_names_it() -> None:
     assert read_as("--time", parse_duration, None) is None
     assert read_as("--time", parse_duration, 0.5) == 0.5
     assert read_as("--time", parse_duration, "2m") == 120
-    with pytest.raises(ConfigError, match="^--time: .*, got soon$"):
+    with pytest.raises(ConfigError, match=r"^--time: .*, got soon$"):
         read_as("--time", parse_duration, "soon")

@@ -129,7 +129,9 @@ def predict(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
     from evoconv.api import load
 
     classifier = load(parsed.run)
-    predictions = classifier.predict(paths, top=parsed.top)
+    predictions = classifier.predict(
+        paths, top=parsed.top, on_bad_image=_warn if parsed.skip_bad_images else None
+    )
     if parsed.csv:
         write_csv(sys.stdout, predictions)
     elif parsed.json:
@@ -190,6 +192,10 @@ def ctrl_c_waits() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if pressed:
         raise KeyboardInterrupt
+
+
+def _warn(error: Exception) -> None:
+    sys.stderr.write(f"evoconv: left out: {error}\n")
 
 
 @contextmanager

@@ -177,6 +177,9 @@ def _add_predict(commands: "Commands[_Parser]") -> None:
     parser.add_argument(
         "--top", type=_whole, default=2, metavar="N", help="how many classes per image [2]"
     )
+    parser.add_argument(
+        "--skip-bad-images", action="store_true", help="go on without images that can't be read"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV; probabilities in [0, 1]")
     form.add_argument("--json", action="store_true", help="print JSON; probabilities in [0, 1]")

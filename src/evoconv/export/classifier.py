@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H height, W width, K classes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import nn
 from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.decode import decode_file
 from evoconv.data.image_set import ImageSet, Pixels, Preprocessing
-from evoconv.errors import ConfigError
+from evoconv.errors import ConfigError, DataError
 from evoconv.export.model_file import ModelDescription, load_model
 from evoconv.genomes.topology import Topology
 from evoconv.training.loop import predict_logits
@@ -93,18 +93,32 @@ class Classifier:
         result = predict_logits(self.model, source, torch.arange(len(pixels)), Precision())
         return np.asarray(result.numpy())
 
-    def predict(self, paths: Sequence[Path], *, top: int = 1) -> Iterator[Prediction]:
+    def predict(
+        self,
+        paths: Sequence[Path],
+        *,
+        top: int = 1,
+        on_bad_image: Callable[[DataError], None] | None = None,
+    ) -> Iterator[Prediction]:
         """Yield a prediction per image file, with its ``top`` likeliest classes.
+
+        Args:
+            paths: image files.
+            top: how many classes, in [1, K].
+            on_bad_image: is told of a file that can't be read, which is left out; None raises.
 
         Raises:
             DataError: a file that can't be read as an image.
-            ConfigError: ``top`` is not in [1, K].
+            ConfigError: ``top`` is out of range.
         """
         if not 1 <= top <= len(self.classes):
             raise ConfigError(f"--top must be in [1, {len(self.classes)}], got {top}")
         for start in range(0, len(paths), _BATCH):
-            some = [Path(path) for path in paths[start : start + _BATCH]]
-            pixels = np.stack([decode_file(path, self.preprocessing) for path in some])
+            decoded = self._decoded(paths[start : start + _BATCH], on_bad_image)
+            if not decoded:
+                continue
+            some = [path for path, _ in decoded]
+            pixels = np.stack([image for _, image in decoded])
             probabilities = torch.softmax(torch.from_numpy(self.logits(pixels)), dim=1)
             best = probabilities.topk(top, dim=1)
             for path, chances, classes in zip(
@@ -112,6 +126,19 @@ class Classifier:
             ):
                 ranking = zip((self.classes[one] for one in classes), chances, strict=True)
                 yield Prediction(path=path, ranking=tuple(ranking))
+
+    def _decoded(
+        self, paths: Sequence[Path], on_bad_image: Callable[[DataError], None] | None
+    ) -> list[tuple[Path, Pixels]]:
+        decoded = []
+        for path in map(Path, paths):
+            try:
+                decoded.append((path, decode_file(path, self.preprocessing)))
+            except DataError as error:
+                if on_bad_image is None:
+                    raise
+                on_bad_image(error)
+        return decoded
 
     def evaluate(self, image_set: ImageSet) -> Evaluation:
         """Return measures on labelled images that were decoded for this network."""
