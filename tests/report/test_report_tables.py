@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,13 @@ from rich.console import Console, RenderableType
 from evoconv.genomes.shapes import layer_table
 from evoconv.report.result import summary_of
 from evoconv.report.standing import Standing, read_standing
-from evoconv.report.tables import best_trials_table, measures_table, network_table, search_table
+from evoconv.report.tables import (
+    best_trials_table,
+    front_table,
+    measures_table,
+    network_table,
+    search_table,
+)
 from tests.report.studies import SHAPE, MadeStudy, logits_of, make_study, topology
 
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
@@ -48,6 +55,45 @@ def test_the_network_is_shown_layer_by_layer_with_its_totals(tmp_path: Path) -> 
     assert f"total {summary['parameters']:,} {summary['macs']:,}" in squeezed(text)
     assert "0.42 ms per image on one thread (median of 50)" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_of_a_long_front_the_ends_and_an_even_choice_are_shown(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    for size in range(1, 31):
+        study.add(0.5 + size / 100, filters=size)
+    standing, _ = read(study)
+    assert len(standing.front) == 30
+    text = printed(front_table(standing), width=120)
+    rows = [line.split() for line in text.splitlines()[2:]]
+    numbers = [int(row[0]) for row in rows]
+    assert len(numbers) == 12
+    assert (numbers[0], numbers[-1]) == (29, 0)
+    assert numbers == sorted(numbers, reverse=True)
+    assert "(12 of 30)" in text
+
+
+def test_a_mean_of_several_trainings_is_shown_with_its_spread(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    study.add(0.9)
+    standing, _ = read(study)
+    (trial,) = standing.trials
+    measured = trial.individual.measurement
+    assert measured is not None
+    values = {**measured.values, "trainings": 3.0, "validation_accuracy_std": 0.0123}
+    again = replace(trial.individual, measurement=replace(measured, values=values))
+    repeated = replace(standing, trials=(replace(trial, individual=again),))
+    assert "90.00 % ± 1.23 (n=3)" in printed(best_trials_table(repeated, 1), width=120)
+    assert "±" not in printed(best_trials_table(standing, 1), width=120)
+
+
+def test_what_was_saved_is_said_only_if_it_was(tmp_path: Path) -> None:
+    standing, summary = ended(tmp_path)
+    assert "stopping early" not in printed(search_table(standing, summary))
+    summary["savings"] = {"stopping": 0.4, "freezing": 0.0, "inheritance": -0.1}
+    text = squeezed(printed(search_table(standing, summary), width=200))
+    assert "stopping early left out 40.0 % of the image passes;" in text
+    assert "trainings with inherited weights were 10.0 % longer" in text
+    assert "frozen" not in text
 
 
 def test_the_test_has_mean_deviation_and_extremes_and_the_baseline_beside_it(

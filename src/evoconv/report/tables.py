@@ -1,6 +1,6 @@
 """Tables for people: the search, the network layer by layer, its test, the best trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -223,13 +223,22 @@ def _trial_cells(trial: Trial, metric: str) -> list[str]:
     shown = [metric] if metric == "accuracy" else [metric, "accuracy"]
     memory = values.get("memory_bytes")
     return [
-        *(measure_text(name, values.get(f"validation_{name.replace('-', '_')}")) for name in shown),
+        *(_value_text(name, values) for name in shown),
         _count(values.get("parameters")),
         _count(values.get("macs")),
         "–" if memory is None else format_bytes(memory),
         format_duration(trial.seconds),
         printable(trial.individual.operator),
     ]
+
+
+def _value_text(name: str, values: Mapping[str, float]) -> str:
+    """Return a measure; of an accuracy that is a mean also the deviation and of how many."""
+    text = measure_text(name, values.get(f"validation_{name.replace('-', '_')}"))
+    num_trainings = values.get("trainings", 1)
+    if name != "accuracy" or num_trainings < 2:
+        return text
+    return f"{text} ± {100 * values.get('validation_accuracy_std', 0):.2f} (n={num_trainings:.0f})"
 
 
 def _shape(shape: tuple[int, ...]) -> str:
