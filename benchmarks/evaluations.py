@@ -20,6 +20,7 @@ from evoconv.problems.architecture import EvaluateArchitecture
 from evoconv.problems.candidate import Plan
 from evoconv.problems.objectives import OBJECTIVES
 from evoconv.problems.options import SavingOptions
+from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision, measure_precision
@@ -66,9 +67,7 @@ def evaluation(
     plan = Plan(
         topology=topology,
         cost=cost(topology, image_set.input_shape, len(image_set.classes)),
-        recipe=recipe,
-        augmentation=Augmentation(),
-        precision=precision,
+        setting=TrainingSetting(recipe=recipe, augmentation=Augmentation(), precision=precision),
         weights=WeightFiles(weights),
         objective=OBJECTIVES["accuracy"],
         stopping=StoppingOptions(),

@@ -26,7 +26,7 @@ from evoconv.genomes.constraints import Limits
 from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
-from evoconv.problems.training import stratified_subset, train_topology
+from evoconv.problems.training import TrainingSetting, stratified_subset, train_topology
 from evoconv.problems.workplace import OpenWorkplace, Workplace
 from evoconv.seeds import Purpose, stream
 from evoconv.training.loop import predict_logits
@@ -124,9 +124,7 @@ def _train(
         topology,
         workplace,
         stratified_subset(training, labels, size),
-        Recipe(),
-        Augmentation(),
-        precision,
+        TrainingSetting(recipe=Recipe(), augmentation=Augmentation(), precision=precision),
         Patient(),
         seed=1 if size is None else 0,
         epochs=epochs,

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from evoconv.artifacts import WeightFiles
-from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.image_set import ImageSet
 from evoconv.data.splits import SplitOptions
@@ -21,11 +20,10 @@ from evoconv.execution.executor import Control
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.weights import load_weights, weights_to_bytes
-from evoconv.problems.training import curve_points, train_topology
+from evoconv.problems.training import TrainingSetting, curve_points, train_topology
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.loop import predict_logits
-from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 
 
@@ -50,9 +48,7 @@ class TrainFinal:
 
     topology: Topology
     seed: int
-    recipe: Recipe
-    augmentation: Augmentation
-    precision: Precision
+    setting: TrainingSetting
     epochs: int
     time_limit_s: float | None
     split: SplitOptions
@@ -65,9 +61,7 @@ class TrainFinal:
             self.topology,
             workplace,
             rows,
-            self.recipe,
-            self.augmentation,
-            self.precision,
+            self.setting,
             control,
             seed=self.seed,
             epochs=self.epochs,

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from evoconv.artifacts import WeightFiles, write_atomically
-from evoconv.data.augmentation import Augmentation
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
 from evoconv.execution.executor import Executor, Job, Outcome, Progress
@@ -23,12 +22,11 @@ from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal, stored_
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.topology import Topology
+from evoconv.problems.training import TrainingSetting
 from evoconv.records import FailureKind, Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.storage import Storage
 from evoconv.training.metrics import measure
-from evoconv.training.options import Recipe
-from evoconv.training.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +45,7 @@ class Finish:
     storage: Storage
     weights: WeightFiles
     options: FinalOptions
-    recipe: Recipe
-    augmentation: Augmentation
-    precision: Precision
+    setting: TrainingSetting
     split: SplitOptions
     study_seed: int
     best: Trial
@@ -130,10 +126,8 @@ class Finish:
         return TrainFinal(
             topology=topology,
             seed=seed_for(self.study_seed, purpose, number),
-            recipe=self.recipe,
-            augmentation=self.augmentation,
-            precision=self.precision,
-            epochs=self.recipe.longest_training(self.num_training_images),
+            setting=self.setting,
+            epochs=self.setting.recipe.longest_training(self.num_training_images),
             time_limit_s=limit_s,
             split=self.split,
             study_seed=self.study_seed,

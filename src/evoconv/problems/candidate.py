@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from evoconv.artifacts import WeightFiles
-from evoconv.data.augmentation import Augmentation
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
 from evoconv.genomes.topology import Topology
 from evoconv.problems.heritage import Heritage, Parent, inherit_weights
 from evoconv.problems.options import SavingOptions
 from evoconv.problems.training import (
+    TrainingSetting,
     curve_points,
     new_network,
     stratified_subset,
@@ -29,8 +29,6 @@ from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint, Measurement, Objective
 from evoconv.training.loop import EpochReport, predict_logits
 from evoconv.training.metrics import measure as measures_of
-from evoconv.training.options import Recipe
-from evoconv.training.precision import Precision
 from evoconv.training.stopping import Stop, StoppingOptions, stop_reason
 
 # Images on which inserted normalisations are set to do nothing.
@@ -68,9 +66,7 @@ class Plan:
 
     topology: Topology
     cost: Cost
-    recipe: Recipe
-    augmentation: Augmentation
-    precision: Precision
+    setting: TrainingSetting
     weights: WeightFiles
     objective: Objective
     stopping: StoppingOptions
@@ -92,7 +88,7 @@ class CandidateTraining:
 
     def run(self, training: npt.NDArray[np.int64]) -> tuple[nn.Module, Trained]:
         """Return the trained network, and what its training gave."""
-        plan, workplace, recipe = self.plan, self.workplace, self.plan.recipe
+        plan, workplace, recipe = self.plan, self.workplace, self.plan.setting.recipe
         image_set = workplace.image_set
         chosen = stratified_subset(training, image_set.labels, recipe.train_images)
         epochs = recipe.search_epochs(len(training), image_set.input_shape)
@@ -105,9 +101,7 @@ class CandidateTraining:
             network,
             workplace,
             chosen,
-            recipe,
-            plan.augmentation,
-            plan.precision,
+            plan.setting,
             self.control,
             seed=self.seed,
             epochs=epochs,
@@ -151,7 +145,7 @@ class CandidateTraining:
             network,
             self.workplace.tensor,
             torch.from_numpy(rows),
-            self.plan.precision,
+            self.plan.setting.precision,
             self.control,
         )
         return measures_of(logits.numpy(), self.workplace.image_set.labels[rows])

@@ -1,6 +1,7 @@
 """A network trained on some of the study's images: for an evaluation as for the final training."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,20 @@ from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetting:
+    """What all trainings of a study have in common."""
+
+    recipe: Recipe
+    augmentation: Augmentation
+    precision: Precision
+
+
 def train_topology(
     topology: Topology,
     workplace: Workplace,
     rows: npt.NDArray[np.int64],
-    recipe: Recipe,
-    augmentation: Augmentation,
-    precision: Precision,
+    setting: TrainingSetting,
     control: Control,
     *,
     seed: int,
@@ -42,14 +50,14 @@ def train_topology(
         JobFailed: the loss left the finite numbers.
     """
     image_set = workplace.image_set
-    network = new_network(topology, image_set.input_shape, len(image_set.classes), recipe, seed)
+    network = new_network(
+        topology, image_set.input_shape, len(image_set.classes), setting.recipe, seed
+    )
     course = train_network(
         network,
         workplace,
         rows,
-        recipe,
-        augmentation,
-        precision,
+        setting,
         control,
         seed=seed,
         epochs=epochs,
@@ -62,9 +70,7 @@ def train_network(
     network: nn.Module,
     workplace: Workplace,
     rows: npt.NDArray[np.int64],
-    recipe: Recipe,
-    augmentation: Augmentation,
-    precision: Precision,
+    setting: TrainingSetting,
     control: Control,
     *,
     seed: int,
@@ -83,20 +89,20 @@ def train_network(
     batches = Batches(
         source=workplace.tensor,
         rows=torch.from_numpy(rows),
-        batch_size=recipe.batch_size,
-        augmentation=augmentation,
+        batch_size=setting.recipe.batch_size,
+        augmentation=setting.augmentation,
         generator=torch.Generator().manual_seed(seed),
     )
     return train_thawing(
         network,
         batches,
-        recipe,
-        precision,
+        setting.recipe,
+        setting.precision,
         control,
         frozen=frozen,
         epochs=epochs,
         time_limit_s=time_limit_s,
-        class_weights=workplace.class_weights(rows, recipe.class_weights),
+        class_weights=workplace.class_weights(rows, setting.recipe.class_weights),
         after_epoch=after_epoch,
     )
 

@@ -12,6 +12,7 @@ from evoconv.execution.executor import Executor, Job
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.preparation import Prepared
 from evoconv.problems.architecture import MeasurePrecision
+from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace
 from evoconv.records import Objective
 from evoconv.study.storage import Storage
@@ -58,6 +59,14 @@ class Session:
             yield executor
         finally:
             executor.close()
+
+    def setting(self, executor: Executor) -> TrainingSetting:
+        """Return how the study trains."""
+        return TrainingSetting(
+            recipe=self.config.training,
+            augmentation=self.config.augmentation,
+            precision=self.precision(executor),
+        )
 
     def precision(self, executor: Executor) -> Precision:
         """Return the study's precision: as stored, or measured now and stored."""

@@ -9,6 +9,7 @@ from evoconv.export.finish import Finish, save_search_weights
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.reference import baseline
 from evoconv.genomes.topology import Topology
+from evoconv.problems.training import TrainingSetting
 from evoconv.records import Trial
 from evoconv.report.plots import save_plots
 from evoconv.report.result import write_result
@@ -16,7 +17,6 @@ from evoconv.report.standing import read_standing
 from evoconv.session.context import Session
 from evoconv.study.finished import Finished
 from evoconv.study.stop import Tally
-from evoconv.training.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Finishing:
         return Finished(run=self.session.run, number=self.number)
 
     def train(
-        self, executor: Executor, precision: Precision, trial: Trial, options: FinalOptions
+        self, executor: Executor, setting: TrainingSetting, trial: Trial, options: FinalOptions
     ) -> None:
         """Train and test the trial's network, with the baseline if the options ask for it."""
         session, config = self.session, self.session.config
@@ -49,9 +49,7 @@ class Finishing:
             storage=session.storage,
             weights=session.weights,
             options=options,
-            recipe=config.training,
-            augmentation=config.augmentation,
-            precision=precision,
+            setting=setting,
             split=config.split,
             study_seed=config.seed,
             best=trial,

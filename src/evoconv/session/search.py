@@ -12,13 +12,14 @@ from evoconv.genomes.topology import Topology
 from evoconv.problems.architecture import EvaluateArchitecture
 from evoconv.problems.candidate import Plan
 from evoconv.problems.heritage import Parent
+from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
 from evoconv.study.replay import resume
 from evoconv.study.runner import run_search
 from evoconv.study.stop import StopRules
-from evoconv.training.precision import Precision, probe_macs
+from evoconv.training.precision import probe_macs
 from evoconv.units import format_count
 
 
@@ -28,7 +29,7 @@ class Search:
 
     session: Session
     executor: Executor
-    precision: Precision
+    setting: TrainingSetting
 
     @cached_property
     def strategy(self) -> Strategy:
@@ -118,9 +119,7 @@ class Search:
         plan = Plan(
             topology=topology,
             cost=session.prepared.space.cost(topology),
-            recipe=config.training,
-            augmentation=config.augmentation,
-            precision=self.precision,
+            setting=self.setting,
             weights=session.weights,
             objective=session.objective,
             stopping=config.stopping,

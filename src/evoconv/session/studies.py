@@ -159,7 +159,7 @@ def finish_trial(
         options = replace(prepared.config.final, repeats=repeats, baseline=False)
         _begin(session)
         with session.executor() as executor:
-            finishing.train(executor, session.precision(executor), trial, options)
+            finishing.train(executor, session.setting(executor), trial, options)
         finishing.check_and_report()
     return finishing.folder
 
@@ -191,8 +191,8 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
     # Before the first worker: whoever interrupts from here on is told how to go on.
     _begin(session)
     with session.executor() as executor:
-        precision = session.precision(executor)
-        reason, best = Search(session=session, executor=executor, precision=precision).run()
+        setting = session.setting(executor)
+        reason, best = Search(session=session, executor=executor, setting=setting).run()
         if reason == INTERRUPTED:
             raise KeyboardInterrupt
         session.storage.set_note("stop", {"reason": reason})
@@ -202,7 +202,7 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
                 " --image-passes"
             )
         trial = session.storage.trial(best.number)
-        finishing.train(executor, precision, trial, session.config.final)
+        finishing.train(executor, setting, trial, session.config.final)
 
 
 def _begin(session: Session) -> None:
