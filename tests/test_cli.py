@@ -15,7 +15,14 @@ from evoconv.export.classifier import Prediction
 from evoconv.report.result import write_result
 from evoconv.report.standing import read_standing
 from tests.report.studies import logits_of, make_study
-from tests.small_studies import command, write_stripes
+from tests.small_studies import (
+    command,
+    finished,
+    start,
+    trials_in,
+    wait_until,
+    write_stripes,
+)
 
 LABELS = [0, 1, 2, 0, 1, 2]
 PREDICTIONS = [
@@ -219,6 +226,22 @@ def test_a_request_to_terminate_ends_the_workers_too(tmp_path: Path) -> None:
     assert process.returncode == 143
     assert out == ""
     assert "Traceback" not in err
+    assert "go on with: evoconv resume run" in err
+
+
+def test_a_request_to_terminate_saves_the_best_so_far(tmp_path: Path) -> None:
+    source = write_stripes(tmp_path / "stripes.npz")
+    words = ("evolve", str(source), "--out", "run", "--time", "5m", "--image-passes", "400")
+    process = start(*words, cwd=tmp_path)
+    try:
+        wait_until(lambda: len(finished(trials_in(tmp_path / "run"))) >= 2, "two evaluations")
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert "the best so far is in run/best" in err
+    assert (tmp_path / "run" / "best" / "model.json").is_file()
 
 
 def test_a_study_from_end_to_end_prints_nothing_but_json(

@@ -47,12 +47,13 @@ def run_watched(
     ``number`` is the trial whose result is wanted, where it isn't the best.
     """
     board = _choose_board(metric, quiet=quiet, json=json)
-    try:
-        with _orderly_end(), board:
-            run = study(board)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"evoconv: {_after_interrupt(board.run)}\n")
-        return _INTERRUPTED
+    with _termination_as_ctrl_c() as is_terminated:
+        try:
+            with board:
+                run = study(board)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"evoconv: {_after_interrupt(board.run)}\n")
+            return _TERMINATED if is_terminated() else _INTERRUPTED
     with closing(Storage.open(run, Topology.from_json)) as storage:
         standing = read_standing(run, storage).of_trial(number)
     if json:
@@ -82,14 +83,20 @@ def _after_interrupt(run: Path | None) -> str:
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let a request to terminate unwind like an error: workers end, the terminal is restored."""
+def _termination_as_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Let a request to terminate, as schedulers send it, save what there is just like Ctrl-C.
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(_TERMINATED)
+    Give a function that says whether there was one.
+    """
+    terminated = False
 
-    before = signal.signal(signal.SIGTERM, end)
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal terminated
+        terminated = True
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        yield lambda: terminated
     finally:
         signal.signal(signal.SIGTERM, before)
