@@ -195,6 +195,7 @@ class ToyRun:
     make_job: Callable[[Individual], Job] = toy_job
     watch: Watch = field(default_factory=Unwatched)
     keep: Callable[[Iterable[int]], None] = lambda _: None
+    inherits: bool = False
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
@@ -213,4 +214,5 @@ class ToyRun:
             clock=self.clock,
             watch=self.watch,
             keep=self.keep,
+            inherits=self.inherits,
         )

@@ -70,10 +70,18 @@ def test_the_best_network_is_a_module_that_gives_the_stored_logits(
         assert stored["logits"].shape == (len(stored["labels"]), 3)
 
 
-def test_weights_of_the_living_and_of_the_front_only_are_kept(images: Path, tmp_path: Path) -> None:
+def test_weights_of_the_best_and_of_the_front_only_are_kept(finished: evoconv.Result) -> None:
+    kept = {int(path.name.partition("-")[0]) for path in (finished.run / "weights").iterdir()}
+    front = {one["trial"] for one in finished.summary["front"]}
+    assert kept == front | {finished.best.trial.number}
+
+
+def test_where_children_inherit_the_weights_of_the_living_are_kept_too(
+    images: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     sizes: dict[str, int] = {"population": 2, "tournament": 1, "evaluations": 8, "workers": 2}
-    result = evoconv.evolve(images, out=run, seed=2, **(FAST | sizes))
+    result = evoconv.evolve(images, out=run, seed=2, inherit=True, **(FAST | sizes))
     kept = {int(path.name.partition("-")[0]) for path in (run / "weights").iterdir()}
     front = {one["trial"] for one in result.summary["front"]}
     ranked = sorted(range(8), key=lambda number: (-accuracy_of(result.trials[number]), number))

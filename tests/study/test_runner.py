@@ -273,24 +273,29 @@ def test_whoever_watches_is_called_twice_a_second_while_nothing_ends() -> None:
     assert diary.num_rounds >= 120
 
 
-def test_artefacts_are_kept_of_whoever_may_be_needed_and_of_nobody_else() -> None:
+@pytest.mark.parametrize("inherits", [False, True])
+def test_artefacts_are_kept_of_whoever_may_be_needed_and_of_nobody_else(inherits: bool) -> None:
     log, kept = MemoryLog(), list[tuple[set[int], set[int]]]()
 
     def keep(numbers: Iterable[int]) -> None:
         running = {one.number for one in log.trials() if one.state is TrialState.RUNNING}
         parents = {one for number in running for one in log.trial(number).individual.parents}
-        kept.append((set(numbers), running | parents))
+        kept.append((set(numbers), running | (parents if inherits else set())))
 
-    run = ToyRun(log=log, slots=4, keep=keep, options=EvolutionOptions(population=7))
+    options = EvolutionOptions(population=7)
+    run = ToyRun(log=log, slots=4, keep=keep, options=options, inherits=inherits)
     run.go()
     best = run.strategy.best()
     assert best is not None
     assert len(kept) == 60
-    for numbers, running in kept:
-        assert running <= numbers
-        # The toy problem has no costs, so its front is the best alone.
-        assert len(numbers - running) <= 7 + 1
-    assert {best.number, *(one.number for one in run.strategy.members())} <= kept[-1][0]
+    # The toy problem has no costs, so its front is one: the best, or who equalled it before.
+    most = (7 if inherits else 1) + 1
+    for numbers, needed in kept:
+        assert needed <= numbers
+        assert len(numbers - needed) <= most
+    members = {one.original for one in run.strategy.members()}
+    assert (members <= kept[-1][0]) == inherits
+    assert best.number in kept[-1][0]
 
 
 # Ctrl-C

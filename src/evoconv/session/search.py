@@ -72,6 +72,7 @@ class Search:
             clock=time.time,
             watch=self.session.watch,
             keep=lambda numbers: self.session.weights.retain(numbers, config.workers.max_disk),
+            inherits=config.saving.inherit,
         )
         return reason, strategy.best()
 

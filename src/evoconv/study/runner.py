@@ -48,6 +48,7 @@ def run_search(
     clock: Callable[[], float],
     watch: Watch,
     keep: Callable[[Iterable[int]], None] = lambda _: None,
+    inherits: bool = False,
 ) -> str:
     """Search until a stop rule holds, and return why, as a sentence for the person.
 
@@ -64,14 +65,15 @@ def run_search(
         clock: the clock of ``stop.deadline``.
         watch: is told what happens.
         keep: is told after each trial whose artefacts are still needed, the most needed first:
-            those of trials under way and their parents, the best, possible parents, and the
-            archive. All others may be removed.
+            those of trials under way, the best, and the archive. All others may be removed.
+        inherits: whether children start from their parents' artefacts: then those of all possible
+            parents are needed too.
 
     Raises:
         SearchFailed: the first evaluations have all failed in the same way.
         StudyError: the run folder can't be written, by the storage or by a worker.
     """
-    search = _Search(storage, strategy, executor, make_job, resumed, watch, keep)
+    search = _Search(storage, strategy, executor, make_job, resumed, watch, keep, inherits)
     tally = resumed.tally
     with _interrupt_held_back() as interrupted:
         try:
@@ -101,9 +103,10 @@ class _Search:
         resumed: Resumed,
         watch: Watch,
         keep: Callable[[Iterable[int]], None],
+        inherits: bool,
     ) -> None:
         self._storage = storage
-        self._keep = keep
+        self._keep, self._inherits = keep, inherits
         self._strategy = strategy
         self._executor = executor
         self._make_job = make_job
@@ -231,10 +234,12 @@ class _Search:
             self._watch.best_changed(trial)
 
     def _needed(self) -> list[int]:
-        under_way = [*(one for one, _ in self._running.values()), *self._waiting]
-        best = self._tally.best
-        alive = [*([] if best is None else [best]), *self._strategy.members()]
-        parents = (number for one in under_way for number in one.parents)
+        parents: list[int] = []
+        alive = [] if self._tally.best is None else [self._tally.best]
+        if self._inherits:
+            under_way = [*(one for one, _ in self._running.values()), *self._waiting]
+            parents = [number for one in under_way for number in one.parents]
+            alive += self._strategy.members()
         others = (one.original for one in (*alive, *self._tally.archive.front))
         # Each once, at its first place.
         return list(dict.fromkeys([*self._running, *parents, *others]))
