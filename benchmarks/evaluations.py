@@ -1,4 +1,4 @@
-"""Real evaluations for measurements: MNIST as a study's workers have it, and jobs on it."""
+"""Real evaluations for measurements: images as a study's workers have them, and jobs on MNIST."""
 
 from dataclasses import dataclass
 from functools import cache, partial
@@ -38,13 +38,18 @@ class Images:
 
 
 @cache
-def mnist() -> Images:
-    """Return MNIST, split as a study with seed 0 splits it."""
-    image_set = load_image_set("mnist", DataOptions(), notify=print)
+def images_of(name: str) -> Images:
+    """Return a known set, split as a study with seed 0 splits it."""
+    image_set = load_image_set(name, DataOptions(), notify=print)
     splits = search_splits(image_set, SplitOptions(), 0)
     standardisation = Standardisation.of(image_set.images, splits.training)
     setup = OpenWorkplace(folder=image_set.folder, splits=splits, standardisation=standardisation)
     return Images(image_set=image_set, setup=setup)
+
+
+def mnist() -> Images:
+    """Return MNIST."""
+    return images_of("mnist")
 
 
 def stored_precision(cells: Cells, device: torch.device = CPU) -> Precision:

@@ -15,17 +15,15 @@ import numpy as np
 import torch
 
 from benchmarks.cells import Cells, print_table, setting
-from benchmarks.evaluations import Patient, stored_precision
+from benchmarks.evaluations import Patient, images_of, stored_precision
 from evoconv.config import RECIPES
 from evoconv.data.augmentation import Augmentation
-from evoconv.data.batches import Batches, ImageTensor, Standardisation
 from evoconv.data.image_set import Declared
-from evoconv.data.sources import DataOptions, load_image_set
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.shapes import cost
-from evoconv.problems.training import new_network
+from evoconv.problems.training import TrainingSetting, train_topology
 from evoconv.seeds import Purpose, seed_for
-from evoconv.training.loop import predict_logits, train
+from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
@@ -43,8 +41,8 @@ def run(only: Sequence[str] = ()) -> None:
     """Measure the missing cells; ``only`` some data sets, to share the work between processes."""
     torch.set_num_threads(1)
     cells = Cells("paper_tables")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = stored_precision(cells, device)
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    precision = stored_precision(cells, torch.device(device))
     for repeat in range(REPEATS):
         for data, network in PUBLISHED:
             if only and data not in only:
@@ -77,34 +75,29 @@ def tables() -> None:
     )
 
 
-def _train(
-    data: str, name: str, repeat: int, device: torch.device, precision: Precision
-) -> dict[str, Any]:
+def _train(data: str, name: str, repeat: int, device: str, precision: Precision) -> dict[str, Any]:
     known = {one.name for one in fields(Recipe)}
     recipe = Recipe(**{key: one for key, one in RECIPES["paper"].items() if key in known})
-    images = load_image_set(data, DataOptions(), notify=print)
-    training = np.flatnonzero(images.declared == Declared.TRAIN)
-    test = np.flatnonzero(images.declared == Declared.TEST)
+    images = images_of(data)
+    declared, labels = images.image_set.declared, images.image_set.labels
+    training = np.flatnonzero(declared == Declared.TRAIN)
+    test = np.flatnonzero(declared == Declared.TEST)
     topology = REFERENCES[name].topology
-    seed = seed_for(2018, Purpose.FINAL, repeat)
-    network = new_network(topology, images.input_shape, len(images.classes), recipe, seed)
-    source = ImageTensor(
-        images.images, images.labels, Standardisation.of(images.images, training), device
+    workplace = images.setup(0, device)
+    network, reports = train_topology(
+        topology,
+        workplace,
+        training,
+        TrainingSetting(recipe=recipe, augmentation=Augmentation(shift=0.0), precision=precision),
+        Patient(),
+        seed=seed_for(2018, Purpose.FINAL, repeat),
+        epochs=recipe.final_epochs or 20,
     )
-    batches = Batches(
-        source=source,
-        rows=torch.from_numpy(training),
-        batch_size=recipe.batch_size,
-        augmentation=Augmentation(shift=0.0),
-        generator=torch.Generator().manual_seed(seed),
-    )
-    reports = train(
-        network, batches, recipe, precision, Patient(), epochs=recipe.final_epochs or 20
-    )
-    logits = predict_logits(network, source, torch.from_numpy(test), Precision())
+    logits = predict_logits(network, workplace.tensor, torch.from_numpy(test), Precision())
+    shape, num_classes = images.image_set.input_shape, len(images.image_set.classes)
     return {
-        "test_accuracy": measure(logits.numpy(), images.labels[test])["accuracy"],
-        "parameters": cost(topology, images.input_shape, len(images.classes)).parameters,
+        "test_accuracy": measure(logits.numpy(), labels[test])["accuracy"],
+        "parameters": cost(topology, shape, num_classes).parameters,
         "seconds": round(reports[-1].seconds, 1),
         "epochs": len(reports),
     }

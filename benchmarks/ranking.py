@@ -14,20 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from benchmarks.cells import Cells, print_table, setting
-from benchmarks.evaluations import Patient, stored_precision
+from benchmarks.evaluations import Patient, images_of, stored_precision
 from evoconv.data.augmentation import Augmentation
-from evoconv.data.batches import Standardisation
-from evoconv.data.image_set import ImageSet
-from evoconv.data.sources import DataOptions, load_image_set
-from evoconv.data.splits import SearchSplits, SplitOptions, search_splits
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
 from evoconv.problems.training import TrainingSetting, stratified_subset, train_topology
-from evoconv.problems.workplace import OpenWorkplace, Workplace
+from evoconv.problems.workplace import Workplace
 from evoconv.seeds import Purpose, stream
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure
@@ -68,7 +65,7 @@ def tables() -> None:
             name = _name(images, epochs)
             short = [one[name]["accuracy"] for one in got]
             seconds = float(np.median([one[name]["seconds"] for one in got]))
-            rank = f"{spearman(short, long):.2f}"
+            rank = f"{spearmanr(short, long).statistic:.2f}"
             rows.append((name, f"{images * epochs:,}", rank, f"{seconds:.1f}"))
         print_table(
             f"{data}: rank correlation with {LONG_EPOCHS} epochs on all training images,"
@@ -78,26 +75,13 @@ def tables() -> None:
         )
 
 
-def spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return Spearman's rank correlation, in [-1, 1]; equals share their mean rank."""
-    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    return [
-        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
-        for value in values
-    ]
-
-
 def _measure(data: str, number: int, precision: Precision) -> dict[str, Any]:
-    images = load_image_set(data, DataOptions(), notify=print)
-    splits = search_splits(images, SplitOptions(), 0)
-    workplace = _open(images, splits)
+    images = images_of(data)
+    workplace = images.setup(0, "cpu")
     space = TopologySpace(
         SpaceOptions(normalisation="batch"),
-        images.input_shape,
-        len(images.classes),
+        images.image_set.input_shape,
+        len(images.image_set.classes),
         Limits(max_macs=_MAX_MACS),
     )
     rng = stream(0, Purpose.BIRTH, number)
@@ -107,12 +91,6 @@ def _measure(data: str, number: int, precision: Precision) -> dict[str, Any]:
         found[_name(size, epochs)] = _train(workplace, topology, precision, size, epochs)
     found["long"] = _train(workplace, topology, precision, None, LONG_EPOCHS)
     return found
-
-
-def _open(images: ImageSet, splits: SearchSplits) -> Workplace:
-    standardisation = Standardisation.of(images.images, splits.training)
-    setup = OpenWorkplace(folder=images.folder, splits=splits, standardisation=standardisation)
-    return setup(0, "cpu")
 
 
 def _train(

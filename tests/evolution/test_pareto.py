@@ -1,16 +1,30 @@
 """The archive against the definition of dominance."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoconv.evolution.pareto import Archive, dominates
+from evoconv.evolution.pareto import Archive
 from evoconv.records import Individual, Measurement, Objective
 from tests.simulation import failed, individual
 
 ACCURACY = Objective(name="validation_accuracy", direction="maximize")
 LOSS = Objective(name="cross-entropy", direction="minimize")
+
+
+def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Return whether the values of ``one`` are nowhere lower and somewhere higher: the definition.
+
+    >>> dominates((2, 1), (1, 1)), dominates((2, 0), (1, 1)), dominates((1, 1), (1, 1))
+    (True, False, False)
+    """
+    pairs = list(zip(one, other, strict=True))
+    return all(mine >= theirs for mine, theirs in pairs) and any(
+        mine > theirs for mine, theirs in pairs
+    )
+
 
 triples = st.tuples(*[st.integers(0, 4)] * 3)
 

@@ -17,8 +17,8 @@ from evoconv.networks.cnn import build
 from evoconv.networks.initialise import initialise
 from evoconv.training.freezing import (
     Course,
+    Frozen,
     LayerWork,
-    freeze,
     is_worth_caching,
     leading_frozen,
     named_layers,
@@ -150,7 +150,7 @@ def test_frozen_layers_behave_as_in_use_even_after_train() -> None:
     images = torch.randn((8, *SHAPE), generator=torch.Generator().manual_seed(2))
     layer = net.get_submodule("features.0")
     expected = layer.eval()(images)
-    frozen = freeze(net, ["features.0"])
+    frozen = Frozen(net, ["features.0"])
     net.train()
     assert torch.equal(layer(images), expected)
     assert not any(one.requires_grad for one in layer.parameters())
@@ -165,7 +165,7 @@ def test_what_was_still_before_stays_still_after() -> None:
     net = network()
     weight = net.get_submodule("features.0").get_parameter("convolution.weight")
     weight.requires_grad_(False)
-    with freeze(net, HEAD):
+    with Frozen(net, HEAD):
         pass
     assert not weight.requires_grad
     assert sum(not one.requires_grad for one in net.parameters()) == 1
@@ -173,7 +173,7 @@ def test_what_was_still_before_stays_still_after() -> None:
 
 def test_an_unknown_layer_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^no layer is called features.9; there are features.0,"):
-        freeze(network(), ["features.9"])
+        Frozen(network(), ["features.9"])
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_moments_outlive_the_thaw() -> None:
     data = batches()
     training = Training(net, data, recipe, Precision(), Patient(), epochs=2)
     output = net.get_submodule("output").get_parameter("weight")
-    with freeze(net, HEAD):
+    with Frozen(net, HEAD):
         training.run(net, data, until=1, frozen=True)
     kept = training._optimizer.state[output]["sum"].clone()
     first = net.get_submodule("features.0").get_parameter("convolution.weight")

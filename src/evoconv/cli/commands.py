@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from evoconv.cli.option_flags import option_values
 from evoconv.config import config_from_dict, configure
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evoconv.report.standing import Standing
     from evoconv.study.storage import Storage
 
-T = TypeVar("T")
 Command = Callable[[argparse.Namespace, float], int]
 
 
@@ -51,8 +50,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
     run = Path(parsed.run)
     time_s = read_as("--time", parse_duration, parsed.time)
     evaluations = read_as("--evaluations", parse_count, parsed.evaluations)
-    with _stored(run) as storage:
-        metric = config_from_dict(storage.config).training.metric
+    metric = _metric_of(run)
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
         from evoconv.session.studies import resume_study
@@ -71,8 +69,7 @@ def finish(parsed: argparse.Namespace, started_at: float) -> int:
     """Train, test and save another trial of a study than the one it chose."""
     run = Path(parsed.run)
     time_s = read_as("--time", parse_duration, parsed.time)
-    with _stored(run) as storage:
-        metric = config_from_dict(storage.config).training.metric
+    metric = _metric_of(run)
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
         from evoconv.session.studies import finish_trial
@@ -206,6 +203,11 @@ def _stored(run: Path) -> "Iterator[Storage]":
         raise StudyError(f"there is no run folder {run}")
     with closing(Storage.open(run, Topology.from_json)) as storage:
         yield storage
+
+
+def _metric_of(run: Path) -> str:
+    with _stored(run) as storage:
+        return config_from_dict(storage.config).training.metric
 
 
 def _standing(run: Path) -> "Standing":

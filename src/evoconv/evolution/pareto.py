@@ -4,25 +4,12 @@ An individual dominates another if it is no worse in any of its values and bette
 front are those that nothing dominates. Values here are oriented so that higher is better.
 """
 
-from collections.abc import Sequence
 from operator import ge
 
 from evoconv.records import Individual, Objective
 
 COSTS = ("parameters", "macs")
 """What counts beside the objective; lower is better."""
-
-
-def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Return whether the values of ``one`` are nowhere lower and somewhere higher.
-
-    >>> dominates((2, 1), (1, 1)), dominates((2, 0), (1, 1)), dominates((1, 1), (1, 1))
-    (True, False, False)
-    """
-    pairs = list(zip(one, other, strict=True))
-    return all(mine >= theirs for mine, theirs in pairs) and any(
-        mine > theirs for mine, theirs in pairs
-    )
 
 
 class Archive:

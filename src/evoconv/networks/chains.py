@@ -17,6 +17,7 @@ from evoconv.genomes.topology import Topology
 from evoconv.networks.channels import ChannelMap, by_index
 from evoconv.networks.cnn import build
 from evoconv.networks.transplant import Donor, read_donor
+from evoconv.networks.weights import check_tensors
 
 # P channels
 # (parent, number of steps done); the network's input is the same place in every parent.
@@ -165,7 +166,7 @@ def parent_of(
         channels.append(channels[-1] if step.keeps_channels else place)
     with torch.device("meta"):
         wanted = build(topology, input_shape, num_classes).state_dict()
-    _check_tensors(number, tensors, wanted)
+    _check_donor(number, tensors, wanted)
     return Parent(
         topology=topology,
         steps=steps,
@@ -175,17 +176,9 @@ def parent_of(
     )
 
 
-def _check_tensors(number: int, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    start = f"the weights of parent {number} can't be inherited:"
-    for name in sorted(wanted.keys() ^ given.keys()):
-        kind = "lack" if name in wanted else "have an unknown"
-        raise StudyError(f"{start} they {kind} tensor {name}")
-    for name, tensor in wanted.items():
-        found = given[name]
-        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
-            raise StudyError(
-                f"{start} {name} is {tuple(found.shape)} {found.dtype}, not {tuple(tensor.shape)} "
-                f"{tensor.dtype}"
-            )
-        if not bool(found.isfinite().all()):
-            raise StudyError(f"{start} {name} has values that aren't finite")
+def _check_donor(number: int, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    complaint = f"the weights of parent {number} can't be inherited"
+    check_tensors(given, wanted, complaint)
+    for name, tensor in given.items():
+        if not bool(tensor.isfinite().all()):
+            raise StudyError(f"{complaint}: {name} has values that aren't finite")

@@ -1,5 +1,7 @@
 """A network's weights as safetensors bytes, and back. Nothing in them can run code."""
 
+from collections.abc import Mapping
+
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -21,17 +23,25 @@ def load_weights(network: nn.Module, content: bytes) -> None:
         StudyError: not such a file, or its names, shapes or number formats are not the network's.
     """
     given = read_tensors(content)
-    wanted = network.state_dict()
+    check_tensors(given, network.state_dict(), "the weights don't fit the network")
+    network.load_state_dict(given)
+
+
+def check_tensors(
+    given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], complaint: str
+) -> None:
+    """Raise ``StudyError`` unless both have the same names, shapes and number formats.
+
+    Its sentence begins with the complaint.
+    """
     for name in sorted(wanted.keys() ^ given.keys()):
         kind = "lack" if name in wanted else "have an unknown"
-        raise StudyError(f"the weights don't fit the network: they {kind} tensor {name}")
+        raise StudyError(f"{complaint}: they {kind} tensor {name}")
     for name, tensor in wanted.items():
         if (given[name].shape, given[name].dtype) != (tensor.shape, tensor.dtype):
             raise StudyError(
-                f"the weights don't fit the network: {name} is {_described(given[name])},"
-                f" not {_described(tensor)}"
+                f"{complaint}: {name} is {_described(given[name])}, not {_described(tensor)}"
             )
-    network.load_state_dict(given)
 
 
 def read_tensors(content: bytes) -> dict[str, torch.Tensor]:

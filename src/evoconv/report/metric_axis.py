@@ -19,16 +19,20 @@ Floats = npt.NDArray[np.float64]
 _STEPS = tuple(digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5))
 
 
+def values_of(trials: Sequence[Trial], name: str) -> Floats:
+    """Return a measured value per trial, (N,); NaN where it isn't known."""
+    measured = [one.individual.measurement for one in trials]
+    return np.array(
+        [np.nan if one is None else one.values.get(name, np.nan) for one in measured], np.float64
+    )
+
+
 def heights_of(standing: Standing, trials: Sequence[Trial]) -> Floats:
     """Return what is drawn per trial, (N,): errors, or cross-entropies; NaN where it failed.
 
     A perfect score has no place of its own on a logarithmic axis.
     """
-    name = standing.objective.name
-    measured = [one.individual.measurement for one in trials]
-    values = np.array(
-        [np.nan if one is None else one.values.get(name, np.nan) for one in measured], np.float64
-    )
+    values = values_of(trials, standing.objective.name)
     if standing.objective.direction == "minimize":
         return values.clip(min=1e-9)
     return (1 - values).clip(min=_smallest_error(standing))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from evoconv.errors import ConfigError
+from evoconv.option_text import read_as
 from evoconv.records import Trial
 from evoconv.report.sentences import measure_text
 from evoconv.report.standing import Standing
@@ -94,10 +95,8 @@ def _read(text: str) -> _Condition:
             f" {', '.join(_FACTS)}, got {text}"
         )
     fact = _FACTS[match[1]]
-    try:
-        limit = fact.parse(match[3])
-    except ConfigError as error:
-        raise ConfigError(f"--pick {text}: {error}") from None
+    limit = read_as(f"--pick {text}", fact.parse, match[3])
+    assert limit is not None, "there is a text"
     return _Condition(text=text.strip(), fact=fact, comparison=match[2], limit=limit)
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 
 from evoconv.records import Trial, TrialState
-from evoconv.report.metric_axis import Floats, draw_metric_axis, heights_of
+from evoconv.report.metric_axis import Floats, draw_metric_axis, heights_of, values_of
 from evoconv.report.result import FITNESS_NAME, FRONT_NAME, write_report
 from evoconv.report.sentences import measure_text, printable
 from evoconv.report.standing import Standing
@@ -62,7 +62,7 @@ def front_figure(standing: Standing) -> Figure:
     heights = heights_of(standing, standing.evaluations)
     draw_metric_axis(axes, standing, heights)
     axes.set_xscale("log")
-    sizes = _values(standing.evaluations, "parameters")
+    sizes = values_of(standing.evaluations, "parameters")
     _draw_trials(figure, axes, standing.evaluations, sizes, heights, colour="macs")
     _draw_front(axes, standing)
     axes.set_xlabel("parameters")
@@ -97,7 +97,7 @@ def _draw_trials(
     colour: str,
 ) -> None:
     """Draw a dot per trial with a bar that explains their colours; nothing where all failed."""
-    costs = _values(trials, colour)
+    costs = values_of(trials, colour)
     is_known = np.isfinite(places) & np.isfinite(heights) & np.isfinite(costs)
     if not is_known.any():
         return
@@ -148,7 +148,7 @@ def _draw_front(axes: Axes, standing: Standing) -> None:
     if not standing.front:
         return
     heights = heights_of(standing, standing.front)
-    sizes = _values(standing.front, "parameters")
+    sizes = values_of(standing.front, "parameters")
     order = np.argsort(sizes, kind="stable")
     edge = np.minimum.accumulate(heights[order])
     axes.step(sizes[order], edge, where="post", color=_BLUE, linewidth=1.2)
@@ -165,20 +165,12 @@ def _draw_front(axes: Axes, standing: Standing) -> None:
     if best is not None and best.individual.measurement is not None:
         own = heights_of(standing, [best])
         label = f"chosen: trial {best.number}"
-        axes.plot(_values([best], "parameters"), own, "*", color=_RED, markersize=11, label=label)
+        axes.plot(values_of([best], "parameters"), own, "*", color=_RED, markersize=11, label=label)
 
 
 def _best_value(standing: Standing) -> float | None:
     measured = standing.ranked[0].individual.measurement
     return None if measured is None else measured.values.get(standing.objective.name)
-
-
-def _values(trials: Sequence[Trial], name: str) -> Floats:
-    """Return a measured value per trial, (N,); NaN where it isn't known."""
-    measured = [one.individual.measurement for one in trials]
-    return np.array(
-        [np.nan if one is None else one.values.get(name, np.nan) for one in measured], np.float64
-    )
 
 
 def _title(standing: Standing) -> str:

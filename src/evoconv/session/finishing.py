@@ -76,10 +76,11 @@ class Finishing:
         self.report()
 
     def report(self) -> None:
-        """Write ``result.json`` and the plots of the study as it stands."""
+        """Write ``result.json`` and, of the study's own end, the plots of its search."""
         standing = read_standing(self.session.run, self.session.storage)
         write_result(standing.of_trial(self.number))
-        save_plots(standing)
+        if self.number is None:
+            save_plots(standing)
 
     def _left_for_training_s(self, best: Trial) -> float | None:
         """Return seconds for the final trainings, with time kept for testing what they give."""

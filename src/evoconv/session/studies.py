@@ -5,7 +5,8 @@ All that is stored on the way lets a later session go on from any point.
 
 import platform
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -81,9 +82,7 @@ def resume_study(
         StudyError: no such study, one in use, or images that have changed since.
     """
     started_at = time.time() if started_at is None else started_at
-    if not run.is_dir():
-        raise StudyError(f"there is no run folder {run}")
-    with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
+    with _held_study(run) as storage:
         config = config_from_dict(storage.config)
         goes_further = time_s is not None or evaluations is not None
         if storage.note("checked") is not None and not goes_further:
@@ -137,9 +136,7 @@ def finish_trial(
     Raises:
         StudyError: no such study or trial, a trial without a measurement, or a study in use.
     """
-    if not run.is_dir():
-        raise StudyError(f"there is no run folder {run}")
-    with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
+    with _held_study(run) as storage:
         trial = storage.trial(number)
         if trial.individual.measurement is None:
             raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
@@ -162,6 +159,15 @@ def finish_trial(
             finishing.train(executor, session.setting(executor), trial, options)
         finishing.check_and_report()
     return finishing.folder
+
+
+@contextmanager
+def _held_study(run: Path) -> Iterator[Storage]:
+    """Open an existing study that no other process works on, to the end of the block."""
+    if not run.is_dir():  # locking would make it
+        raise StudyError(f"there is no run folder {run}")
+    with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
+        yield storage
 
 
 def _prepare_again(storage: Storage, watch: Watch) -> Prepared:

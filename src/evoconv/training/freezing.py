@@ -35,7 +35,13 @@ _MACS_PER_VALUE = 1
 
 
 class Frozen:
-    """Layers that are held still until ``unfreeze``, or the end of a ``with`` block."""
+    """Named layers (``features.0``, ``classifier.1``, …) that are held still.
+
+    They are until ``unfreeze``, or the end of a ``with`` block.
+
+    Raises:
+        ConfigError: the network has no layer of that name.
+    """
 
     def __init__(self, network: nn.Module, names: Collection[str]) -> None:
         parts = dict(named_layers(network))
@@ -63,15 +69,6 @@ class Frozen:
 
     def __exit__(self, *_: object) -> None:
         self.unfreeze()
-
-
-def freeze(network: nn.Module, names: Collection[str]) -> Frozen:
-    """Hold the named layers (``features.0``, ``classifier.1``, …) still; return what frees them.
-
-    Raises:
-        ConfigError: the network has no layer of that name.
-    """
-    return Frozen(network, names)
 
 
 def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -154,10 +151,10 @@ def train_thawing(
         class_weights=class_weights,
         after_epoch=after_epoch,
     )
-    work = _work(network, batches)
+    work = _work(network, batches) if frozen else []
     num_leading = leading_frozen(network, frozen)
     num_cached = 0
-    with freeze(network, frozen):
+    with Frozen(network, frozen):
         frozen_epochs = round(recipe.freeze_share * epochs)
         if not frozen or not any(one.requires_grad for one in network.parameters()):
             frozen_epochs = 0
@@ -172,7 +169,9 @@ def train_thawing(
     return Course(
         reports=training.reports,
         cached_layers=num_cached,
-        saved_share=_saved_share(work, frozen, num_leading, num_cached, training.reports),
+        saved_share=_saved_share(work, frozen, num_leading, num_cached, training.reports)
+        if work
+        else 0.0,
     )
 
 
