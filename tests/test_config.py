@@ -101,3 +101,23 @@ def test_a_method_brings_its_own_recipe_unless_another_is_named() -> None:
     assert configure("digits", {}, method="compact", seed=0).saving.inherit is True
     assert configure("digits", {}, method="compact", recipe="fast", seed=0).recipe == "fast"
     assert configure("digits", {}, seed=0).recipe == "fast"
+
+
+def test_the_final_training_may_be_by_another_recipe() -> None:
+    config = configure("digits", {"final_recipe": "fast"}, recipe="paper", seed=0)
+    assert (config.training.optimizer, config.augmentation.shift) == ("rmsprop", 0.0)
+    plain = configure("digits", {}, recipe="fast", seed=0)
+    assert config.final_training == plain.training
+    assert config.final_augmentation == plain.augmentation
+    named = configure("digits", {"final_recipe": "fast", "batch_size": 32}, recipe="paper", seed=0)
+    assert (named.training.batch_size, named.final_training.batch_size) == (32, 32)
+    same = configure("digits", {}, recipe="paper", seed=0)
+    assert (same.final_training, same.final_augmentation) == (same.training, same.augmentation)
+    with pytest.raises(ConfigError, match="--final-recipe must be one of fast, paper, compact"):
+        configure("digits", {"final_recipe": "slow"}, seed=0)
+
+
+def test_a_study_from_before_final_recipes_ends_as_it_searched() -> None:
+    stored = configure("digits", {"learning_rate": 0.5}, seed=0).to_dict()
+    older = {name: one for name, one in stored.items() if not name.startswith("final_")}
+    assert config_from_dict(older).final_training.learning_rate == 0.5

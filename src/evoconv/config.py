@@ -49,6 +49,13 @@ GROUPS: Mapping[str, type[Options]] = {
     "workers": WorkerOptions,
 }
 
+# Stored beside them: how the final training goes, by --final-recipe.
+_STORED_GROUPS: Mapping[str, type[Options]] = {
+    **GROUPS,
+    "final_training": Recipe,
+    "final_augmentation": Augmentation,
+}
+
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # As good a network as a short time allows: the defaults of ``Recipe``, with normalisation.
     "fast": {"normalisation": "batch"},
@@ -79,13 +86,14 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "normalisation": "batch",
         "initialisation": "he-normal",
         "optimizer": "adagrad",
-        "learning_rate": 0.05,
+        "learning_rate": 0.1,
         "epsilon": 1e-7,
         "weight_decay": 0.0,
-        "schedule": "inverse",
+        "schedule": "constant",
+        "weight_average": 0.995,
         "label_smoothing": 0.0,
-        "epochs": 12,
-        "shift": 0.0,
+        "epochs": 8,
+        "final_recipe": "fast",
         "inherit": True,
         "freeze_share": 0.25,
         "epoch_patience": 2,
@@ -160,6 +168,8 @@ class StudyConfig:
     space: SpaceOptions
     final: FinalOptions
     workers: WorkerOptions
+    final_training: Recipe
+    final_augmentation: Augmentation
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -188,8 +198,7 @@ def configure(
     """
     if recipe is None:
         recipe = METHODS[method].recipe if method in METHODS else "fast"
-    if recipe not in RECIPES:
-        raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe}")
+    _check_recipe("--recipe", recipe)
     if seed is not None and not 0 <= seed < 2**63:
         raise ConfigError(f"--seed must be in [0, 2^63), got {seed}")
     values = {name: value for name, value in changes.items() if value is not None}
@@ -201,11 +210,16 @@ def configure(
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))
+    last = groups["final"].final_recipe or recipe
+    _check_recipe("--final-recipe", last)
+    at_the_end = {**RECIPES[last], **values}
     return StudyConfig(
         source=_from_anywhere(source),
         method=method,
         recipe=recipe,
         seed=secrets.randbits(32) if seed is None else seed,
+        final_training=_take(Recipe, at_the_end),
+        final_augmentation=_take(Augmentation, at_the_end),
         **groups,
     )
 
@@ -218,14 +232,11 @@ def config_from_dict(content: Any) -> StudyConfig:
     """
     try:
         groups: dict[str, Any] = {
-            title: group(
-                **{
-                    name: tuple(value) if isinstance(value, list) else value
-                    # A group that this study is older than has its defaults.
-                    for name, value in content.get(title, {}).items()
-                }
+            # A study from before --final-recipe ends as it searched.
+            title: _group_from_dict(
+                group, content.get(title, content.get(title.removeprefix("final_"), {}))
             )
-            for title, group in GROUPS.items()
+            for title, group in _STORED_GROUPS.items()
         }
         return StudyConfig(
             source=str(content["source"]),
@@ -238,6 +249,18 @@ def config_from_dict(content: Any) -> StudyConfig:
         raise StudyError(
             f"the study's configuration is damaged or of another version: {error}"
         ) from (error)
+
+
+def _group_from_dict(group: type[Options], values: Mapping[str, Any]) -> Options:
+    """Return the group; what the study is older than has its default."""
+    return group(
+        **{name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
+    )
+
+
+def _check_recipe(flag: str, name: str) -> None:
+    if name not in RECIPES:
+        raise ConfigError(f"{flag} must be one of {', '.join(RECIPES)}, got {name}")
 
 
 def _from_anywhere(path_or_name: str) -> str:

@@ -14,6 +14,9 @@ class FinalOptions(Options):
         "weights of the result: trained anew on all training images, or kept from the search",
         choices=("retrained", "evolved"),
     )
+    final_recipe: str | None = option(
+        None, "recipe that the final training is by; unset: that of the search"
+    )
     repeats: int = option(1, "final trainings; the result is their mean", at_least=1, at_most=1000)
     baseline: bool = option(True, "train a small hand-made network for comparison")
     final_share: float = option(

@@ -61,10 +61,18 @@ class Session:
             executor.close()
 
     def setting(self, executor: Executor) -> TrainingSetting:
-        """Return how the study trains."""
+        """Return how the search trains."""
         return TrainingSetting(
             recipe=self.config.training,
             augmentation=self.config.augmentation,
+            precision=self.precision(executor),
+        )
+
+    def final_setting(self, executor: Executor) -> TrainingSetting:
+        """Return how the final trainings go."""
+        return TrainingSetting(
+            recipe=self.config.final_training,
+            augmentation=self.config.final_augmentation,
             precision=self.precision(executor),
         )
 

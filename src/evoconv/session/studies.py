@@ -156,7 +156,7 @@ def finish_trial(
         options = replace(prepared.config.final, repeats=repeats, baseline=False)
         _begin(session)
         with session.executor() as executor:
-            finishing.train(executor, session.setting(executor), trial, options)
+            finishing.train(executor, session.final_setting(executor), trial, options)
         finishing.check_and_report()
     return finishing.folder
 
@@ -197,8 +197,8 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
     # Before the first worker: whoever interrupts from here on is told how to go on.
     _begin(session)
     with session.executor() as executor:
-        setting = session.setting(executor)
-        reason, best = Search(session=session, executor=executor, setting=setting).run()
+        search = Search(session=session, executor=executor, setting=session.setting(executor))
+        reason, best = search.run()
         if reason == INTERRUPTED:
             raise KeyboardInterrupt
         session.storage.set_note("stop", {"reason": reason})
@@ -208,7 +208,7 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
                 " --image-passes"
             )
         trial = session.storage.trial(best.number)
-        finishing.train(executor, setting, trial, session.config.final)
+        finishing.train(executor, session.final_setting(executor), trial, session.config.final)
 
 
 def _begin(session: Session) -> None:

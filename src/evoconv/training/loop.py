@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from evoconv.data.batches import Batches, ImageTensor
 from evoconv.execution.executor import Control, JobFailed
 from evoconv.records import Failure, FailureKind
+from evoconv.training.averaging import WeightAverage
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 from evoconv.training.stopping import Stop
@@ -115,13 +116,16 @@ class Training:
         self._control, self._class_weights = control, class_weights
         self._after_epoch = after_epoch
         self._optimizer = build_optimizer(network, recipe)
+        decay = recipe.weight_average
+        self._average = WeightAverage(network, decay) if decay else None
         self._clock = _Progress(epochs, batches.num_batches, time_limit_s)
 
     def run(self, network: nn.Module, source: Epochs, *, until: int, frozen: bool = False) -> None:
         """Train up to and with an epoch, unless ``after_epoch`` or the time limit ends it before.
 
         The network may be a part of the whole one; parameters without a gradient stay as they are,
-        and so do their moments in the optimiser.
+        and so do their moments in the optimiser. Where weights are averaged, ``after_epoch`` sees
+        the average, and the network has it in the end.
         """
         while len(self.reports) < until and self._clock.fraction < 1.0:
             report = self._epoch(network, source, frozen)
@@ -135,6 +139,8 @@ class Training:
 
     def _epoch(self, network: nn.Module, source: Epochs, frozen: bool) -> EpochReport:
         network.train()  # a validation after the last epoch may have changed that
+        if self._average is not None:
+            self._average.hide()
         epoch = len(self.reports) + 1
         loss_sum = torch.zeros((), device=self._device)
         num_steps = 0
@@ -149,6 +155,8 @@ class Training:
             if self._clock.fraction >= 1.0:
                 break
         _require_finite(loss_sum, epoch)
+        if self._average is not None:
+            self._average.show()
         return EpochReport(
             epoch=epoch,
             train_loss=float(loss_sum) / num_steps,
@@ -172,6 +180,8 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
+        if self._average is not None:
+            self._average.step()
         return loss.detach()
 
 

@@ -43,6 +43,12 @@ class Recipe(Options):
         at_least=0.01,
         at_most=100_000,
     )
+    weight_average: float = option(
+        0.0,
+        "decay per step of the moving average of the weights that is validated and kept; 0: none",
+        at_least=0,
+        at_most=0.99999,
+    )
     batch_size: int = option(128, "images per step", at_least=2, at_most=65536)
     label_smoothing: float = option(
         0.05, "share of each label spread over all classes", at_least=0, at_most=0.9, unit="percent"
