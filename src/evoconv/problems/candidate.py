@@ -90,6 +90,8 @@ class CandidateTraining:
         """Return the trained network, and what its training gave."""
         plan, workplace, recipe = self.plan, self.workplace, self.plan.setting.recipe
         image_set = workplace.image_set
+        if recipe.fresh_images:
+            training = np.random.default_rng(self.seed).permutation(training)
         chosen = stratified_subset(training, image_set.labels, recipe.train_images)
         epochs = recipe.search_epochs(len(training), image_set.input_shape)
         network = new_network(

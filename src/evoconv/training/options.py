@@ -78,6 +78,10 @@ class Recipe(Options):
         at_least=2,
         unit="count",
     )
+    fresh_images: bool = option(
+        False,
+        "draw that subset anew for every evaluation: a line of heirs sees all images in the end",
+    )
     freeze_share: float = option(
         0.0,
         "share of the epochs in which inherited layers are frozen",
