@@ -37,8 +37,12 @@ class Objective:
         return value if self.direction == "maximize" else -value
 
     def fitness(self, measurement: "Measurement") -> float:
-        """Return what a search ranks by, higher is better: the value, unless costs count too."""
+        """Return what a search breeds by, higher is better: the value, unless costs count too."""
         return self.value(measurement)
+
+    def merit(self, measurement: "Measurement") -> float:
+        """Return what the best is chosen by, higher is better: the fitness, as a rule."""
+        return self.fitness(measurement)
 
     def needed(self, fitness: float, costs: Mapping[str, float]) -> float:  # noqa: ARG002
         """Return the value that a network of these costs needs for a fitness; may be infinite."""

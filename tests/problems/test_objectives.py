@@ -41,22 +41,57 @@ def test_whoever_reaches_the_target_beats_whoever_does_not(
     assert isinstance(TARGET, TargetAccuracy)
     first, second = measured(one, size), measured(other, other_size)
     if TARGET.is_reached(first) and not TARGET.is_reached(second):
-        assert TARGET.fitness(first) > TARGET.fitness(second)
+        assert TARGET.merit(first) > TARGET.merit(second)
 
 
 @given(sizes, sizes)
 def test_of_two_that_reach_it_the_smaller_is_fitter(one: int, other: int) -> None:
     first, second = measured(0.995, one), measured(1.0, other)
     assert (TARGET.fitness(first) > TARGET.fitness(second)) == (one < other)
+    assert (TARGET.merit(first) > TARGET.merit(second)) == (one < other)
 
 
 @given(accuracies, accuracies, sizes, sizes)
-def test_below_the_target_only_accuracy_counts(
+def test_below_the_target_only_accuracy_makes_the_best(
     one: float, other: float, size: int, other_size: int
 ) -> None:
     first, second = measured(one * 0.98, size), measured(other * 0.98, other_size)
     if first.values["validation_accuracy"] >= second.values["validation_accuracy"]:
-        assert TARGET.fitness(first) >= TARGET.fitness(second)
+        assert TARGET.merit(first) >= TARGET.merit(second)
+
+
+@given(accuracies, accuracies, sizes)
+def test_of_one_size_the_more_accurate_is_never_less_fit(
+    one: float, other: float, size: int
+) -> None:
+    first, second = measured(max(one, other), size), measured(min(one, other), size)
+    assert TARGET.fitness(first) >= TARGET.fitness(second)
+
+
+def test_below_the_target_size_counts_too() -> None:
+    # Twice the error is worth a sixteenth of the parameters.
+    accurate = measured(0.98, 16_000, error=0.0)
+    assert TARGET.fitness(accurate) < TARGET.fitness(measured(0.96, 999, error=0.0))
+    assert TARGET.fitness(accurate) > TARGET.fitness(measured(0.96, 1_001, error=0.0))
+
+
+@given(accuracies, sizes)
+def test_what_is_needed_for_a_fitness_gives_it(accuracy: float, size: int) -> None:
+    one = measured(accuracy, size, error=0.0)
+    needed = TARGET.needed(TARGET.fitness(one), one.values)
+    assert needed == pytest.approx(min(accuracy, 0.99))
+
+
+@given(accuracies, sizes)
+def test_a_larger_network_needs_more(accuracy: float, size: int) -> None:
+    fitness = TARGET.fitness(measured(accuracy, size, error=0.0))
+    larger = TARGET.needed(fitness, measured(0.5, 2 * size).values)
+    assert larger >= TARGET.needed(fitness, measured(0.5, size).values)
+
+
+def test_a_target_of_no_error_can_be_aimed_at() -> None:
+    perfect = choose_objective("accuracy", FitnessOptions(target_accuracy=1.0))
+    assert perfect.fitness(measured(0.99, 100)) < perfect.fitness(measured(0.999, 100))
 
 
 def test_a_target_is_reached_only_with_a_standard_error_to_spare() -> None:

@@ -285,7 +285,7 @@ def test_artefacts_are_kept_of_whoever_may_be_needed_and_of_nobody_else(inherits
     options = EvolutionOptions(population=7)
     run = ToyRun(log=log, slots=4, keep=keep, options=options, inherits=inherits)
     run.go()
-    best = run.strategy.best()
+    best = run.resumed.tally.best
     assert best is not None
     assert len(kept) == 60
     # The toy problem has no costs, so its front is one: the best, or who equalled it before.
@@ -330,7 +330,7 @@ def test_ctrl_c_while_an_event_is_recorded_leaves_log_and_strategy_in_step() -> 
     assert run.go() == INTERRUPTED
     again = ToyRun(log=run.log, stop=StopRules(evaluations=1))
     again.go()
-    assert again.strategy.best() == run.strategy.best()
+    assert again.resumed.tally.best == run.resumed.tally.best
 
 
 def test_pressing_ctrl_c_again_does_not_wait() -> None:

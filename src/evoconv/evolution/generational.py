@@ -31,7 +31,6 @@ class Generational:
         self._num_under_way = 0
         self._told: list[Individual] = []  # of this generation
         self._elite: list[Member] = []
-        self._best: Member | None = None
 
     def ask(self, slots: int) -> list[Individual]:
         """Return the next portion of the generation; nothing while some of it is under way."""
@@ -45,13 +44,6 @@ class Generational:
         """Take an individual of this generation."""
         self._num_under_way -= 1
         self._told.append(individual)
-        if individual.measurement is not None:
-            member = rank(individual, self._objective)
-            self._best = member if self._best is None else max(self._best, member)
-
-    def best(self) -> Individual | None:
-        """Return the best individual of all generations."""
-        return None if self._best is None else self._best.individual
 
     def members(self) -> list[Individual]:
         """Return the elite and what is measured of this generation, the best first."""

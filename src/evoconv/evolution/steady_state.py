@@ -40,10 +40,6 @@ class SteadyState:
         newcomer = rank(individual, self._objective)
         admit(self._ranked, newcomer, capacity=self._options.population)
 
-    def best(self) -> Individual | None:
-        """Return the best individual told; it can't have been discarded."""
-        return self._ranked[-1].individual if self._ranked else None
-
     def members(self) -> list[Individual]:
         """Return the population, the best first."""
         return [one.individual for one in reversed(self._ranked)]

@@ -49,9 +49,6 @@ class Strategy(Protocol):
     def tell(self, individual: Individual) -> None:
         """Take an individual that was asked, now with a measurement or a failure."""
 
-    def best(self) -> Individual | None:
-        """Return the best individual told so far; None while every one has failed."""
-
     def members(self) -> list[Individual]:
         """Return the individuals that may still become parents, the best first."""
 

@@ -21,6 +21,11 @@ OBJECTIVES: Mapping[str, Objective] = {
     "cross-entropy": Objective(name="validation_cross_entropy", direction="minimize"),
 }
 
+# Towards a target, halving the error is worth 2^4 times as many parameters. Along a front error
+# falls with a power of the parameters; where that power is a quarter, the search settles.
+_WORTH = 4.0
+_LEAST_ERROR = 1e-4
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitnessOptions(Options):
@@ -57,7 +62,7 @@ class PricedObjective(Objective):
         return fitness + self._price_of(costs)
 
     def _price_of(self, costs: Mapping[str, float]) -> float:
-        return self.price * math.log10(_parameters(costs))
+        return self.price * _decades(costs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +76,33 @@ class TargetAccuracy(Objective):
     target: float
 
     def fitness(self, measurement: Measurement) -> float:
+        """Return minus the decades of parameters, and ``_WORTH`` of them per decade of error.
+
+        Only error beyond the target's counts, so that of networks that reach it the smaller is
+        fitter; below it size counts too, or a search would grow large networks before it begins to
+        shrink them.
+        """
+        excess = max(1.0, (1 - _cautious(measurement)) / self._least_error)
+        return -_WORTH * math.log10(excess) - _decades(measurement.values)
+
+    def merit(self, measurement: Measurement) -> float:
         """Return the cautious accuracy in [0, 1] below the target; above it a number in (1, 2].
 
-        That is 1 + 1 / log2(1 + parameters): the fewer, the higher; and spread over the range, so
-        that a roulette can tell them apart.
+        That is 1 + 1 / (1 + decades of parameters): the fewer, the higher.
         """
         if not self.is_reached(measurement):
             return _cautious(measurement)
-        return _smallness(measurement.values)
+        return 1 + 1 / (1 + _decades(measurement.values))
 
     def needed(self, fitness: float, costs: Mapping[str, float]) -> float:
         """Return the accuracy, without its standard error, that gives the fitness."""
-        if fitness <= 1:
-            return min(fitness, self.target)
-        return self.target if _smallness(costs) >= fitness else math.inf
+        decades = (-fitness - _decades(costs)) / _WORTH
+        return math.inf if decades < 0 else max(0.0, 1 - self._least_error * 10**decades)
+
+    @property
+    def _least_error(self) -> float:
+        """The target's error; an error of none is out of reach, yet must leave a scale."""
+        return max(1 - self.target, _LEAST_ERROR)
 
     def is_reached(self, measurement: Measurement) -> bool:
         """Return whether the individual counts as having reached the target."""
@@ -115,9 +133,5 @@ def _cautious(measurement: Measurement) -> float:
     return max(0.0, measurement.values["validation_accuracy"] - error)
 
 
-def _smallness(costs: Mapping[str, float]) -> float:
-    return 1 + 1 / math.log2(1 + _parameters(costs))
-
-
-def _parameters(costs: Mapping[str, float]) -> float:
-    return max(1.0, costs.get("parameters", 1.0))
+def _decades(costs: Mapping[str, float]) -> float:
+    return math.log10(max(1.0, costs.get("parameters", 1.0)))

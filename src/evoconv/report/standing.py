@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.pareto import Archive
-from evoconv.evolution.selection import rank
 from evoconv.problems.objectives import FitnessOptions, TargetAccuracy, choose_objective
 from evoconv.records import Objective, Trial, TrialState
 from evoconv.report.notes import (
@@ -30,6 +29,7 @@ from evoconv.report.notes import (
     read_images,
 )
 from evoconv.study.finished import Finished, finished_trials
+from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 from evoconv.training.options import METRICS
 
@@ -114,7 +114,7 @@ class Standing:
     def ranked(self) -> tuple[Trial, ...]:
         """Complete evaluations, the best first, of equals the older."""
         complete = (one for one in self.evaluations if one.state is TrialState.COMPLETE)
-        key = lambda one: rank(one.individual, self.objective)[:2]  # noqa: E731
+        key = lambda one: order_of_merit(one.individual, self.objective)  # noqa: E731
         return tuple(sorted(complete, key=key, reverse=True))
 
     @cached_property

@@ -54,7 +54,7 @@ class Search:
         resumed = resume(storage, strategy, self.session.objective)
         note = storage.note("stop")
         if note is not None:
-            return str(note["reason"]), strategy.best()
+            return str(note["reason"]), resumed.tally.best
         budget, timetable = config.budget, self.session.timetable
         reason = run_search(
             storage,
@@ -74,7 +74,7 @@ class Search:
             keep=lambda numbers: self.session.weights.retain(numbers, config.workers.max_disk),
             inherits=config.saving.inherit,
         )
-        return reason, strategy.best()
+        return reason, resumed.tally.best
 
     def _space_within_time(self) -> TopologySpace:
         """Return the space, without networks too slow for the time where nothing else limits them.

@@ -7,7 +7,6 @@ which is folded from the tells of a study in order, so that it is the same after
 from dataclasses import dataclass
 
 from evoconv.evolution.pareto import Archive
-from evoconv.evolution.selection import Member, rank
 from evoconv.records import FailureKind, Individual, Objective
 from evoconv.units import format_percent
 
@@ -37,13 +36,13 @@ class Tally:
         self.num_since_best = 0
         self.archive = Archive(objective)
         self._objective = objective
-        self._best: Member | None = None
+        self._best: tuple[tuple[float, int], Individual] | None = None
         self._failures: set[FailureKind] = set()
 
     @property
     def best(self) -> Individual | None:
-        """The fittest individual so far, of equals the older; None while every one has failed."""
-        return None if self._best is None else self._best.individual
+        """The best individual so far, of equals the older; None while every one has failed."""
+        return None if self._best is None else self._best[1]
 
     def add(self, told: Individual) -> bool:
         """Count an individual that was told; return whether it is better than all before."""
@@ -59,9 +58,10 @@ class Tally:
             self._failures.add(told.failure.kind)
             return False
         self.archive.add(told)
-        member = rank(told, self._objective)
-        is_better = self._best is None or member.fitness > self._best.fitness
-        self._best = member if self._best is None else max(self._best, member)
+        merit = order_of_merit(told, self._objective)
+        is_better = self._best is None or merit[0] > self._best[0][0]
+        if self._best is None or merit > self._best[0]:
+            self._best = merit, told
         if is_better:
             self.num_since_best = 0
         return is_better
@@ -73,6 +73,12 @@ class Tally:
             and self.num_failed == self.num_evaluations
             and len(self._failures) == 1
         )
+
+
+def order_of_merit(individual: Individual, objective: Objective) -> tuple[float, int]:
+    """Return by what measured individuals are put in order: merit, then age; higher is better."""
+    assert individual.measurement is not None, f"individual {individual.number} was not measured"
+    return objective.merit(individual.measurement), -individual.number
 
 
 @dataclass(frozen=True, kw_only=True)
