@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "evaluations": 14,
     "population": 4,
     "epochs": 6,
+    "finalists": 0,
     "final_epochs": 3,
     "baseline": False,
     "max_macs": "300k",

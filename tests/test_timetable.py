@@ -7,7 +7,7 @@ def test_without_a_time_nothing_is_limited() -> None:
     plan = Timetable(started_at=0.0, time_s=None, final_share=0.4)
     assert plan.deadline is plan.search_deadline is plan.last_call is None
     assert plan.left_s() is plan.left_for_training_s() is None
-    assert plan.affordable_macs(1e9, 1000, 1000, 2) is None
+    assert plan.affordable_macs(1e9, 1000, 1000, 2, 40) is None
 
 
 def test_search_final_training_and_the_rest_fill_the_time() -> None:
@@ -28,7 +28,7 @@ def test_what_is_left_is_measured_from_now() -> None:
 def test_more_time_workers_or_speed_afford_larger_networks() -> None:
     def most(time_s: float, speed: float, slots: int, num_images: int = 1) -> int:
         plan = Timetable(started_at=0.0, time_s=time_s, final_share=0.5)
-        macs = plan.affordable_macs(speed, 10_000, num_images, slots)
+        macs = plan.affordable_macs(speed, 10_000, num_images, slots, 40)
         assert macs is not None
         return macs
 

@@ -94,6 +94,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "label_smoothing": 0.0,
         "epochs": 4,
         "fresh_images": True,
+        "affordable_evaluations": 150,
+        "finalists": 4,
         "final_recipe": "fast",
         "inherit": True,
         "freeze_share": 0.25,

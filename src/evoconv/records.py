@@ -188,6 +188,13 @@ class Budget(Options):
     patience: int | None = option(
         None, "evaluations in a row without a better best", at_least=1, unit="count"
     )
+    affordable_evaluations: int = option(
+        40,
+        "evaluations that --time must suffice for, however slow: limits the multiply-accumulates"
+        " where --max-macs doesn't",
+        at_least=1,
+        at_most=1_000_000,
+    )
     trial_time_s: float | None = option(
         None, "time one evaluation may take before it is recorded as failed", unit="duration"
     )

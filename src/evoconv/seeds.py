@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     SPLIT = 3
     FINAL = 4
     BASELINE = 5
+    FINALIST = 6
 
 
 def stream(study_seed: int, purpose: Purpose, number: int) -> Generator:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 AFTERWARDS_S = 6.0
 # A command that has nothing yet may be late by this: better than to end with empty hands.
 _GRACE_S = 4.0
-_WANTED_EVALUATIONS = 40
 _WANTED_EPOCHS = 8
 
 
@@ -52,11 +51,16 @@ class Timetable:
         return None if left_s is None else left_s - AFTERWARDS_S
 
     def affordable_macs(
-        self, macs_per_s: float, passes: int, num_images: int, num_slots: int
+        self,
+        macs_per_s: float,
+        passes: int,
+        num_images: int,
+        num_slots: int,
+        num_evaluations: int,
     ) -> int | None:
         """Return multiply-accumulates per image of the slowest networks worth trying.
 
-        The search has time for ``_WANTED_EVALUATIONS`` even of those, and the final training for
+        The search has time for so many evaluations even of those, and the final training for
         ``_WANTED_EPOCHS``.
 
         Args:
@@ -64,9 +68,10 @@ class Timetable:
             passes: images that one evaluation is trained on.
             num_images: images that the final network is trained on in an epoch.
             num_slots: evaluations under way at a time.
+            num_evaluations: how many there must be.
         """
         if self.time_s is None:
             return None
-        search_s = self.time_s * (1 - self.final_share) * num_slots / _WANTED_EVALUATIONS
+        search_s = self.time_s * (1 - self.final_share) * num_slots / num_evaluations
         epoch_s = self.time_s * self.final_share / _WANTED_EPOCHS
         return int(macs_per_s * min(search_s / passes, epoch_s / num_images)) // 1000 * 1000

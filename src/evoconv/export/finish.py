@@ -7,7 +7,7 @@ network in ``best/`` is the first repeat, never the best one on the test images.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ import numpy as np
 from evoconv.artifacts import WeightFiles, write_atomically
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
-from evoconv.execution.executor import Executor, Job, Outcome, Progress
+from evoconv.execution.executor import Executor, Outcome, Progress
+from evoconv.execution.handful import run_handful
 from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal, stored_weights
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.topology import Topology
 from evoconv.problems.training import TrainingSetting
-from evoconv.records import FailureKind, Trial
+from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.storage import Storage
 from evoconv.training.metrics import measure
@@ -151,27 +152,18 @@ class Finish:
         note: dict[str, Any],
         jobs: dict[int, tuple[str, TrainFinal | TestEvolved]],
     ) -> None:
-        """Run the jobs; store each as it ends. A job whose worker was lost is run once more."""
-        waiting, attempts = list(jobs), dict.fromkeys(jobs, 0)
-        running: set[int] = set()
-        while waiting or running:
-            while waiting and executor.free_slots() > 0:
-                number = waiting.pop(0)
-                attempts[number] += 1
-                executor.submit(Job(number=number, task=jobs[number][1]))
-                running.add(number)
-            for outcome in executor.wait(0.5):
-                running.discard(outcome.number)
-                failure = outcome.failure
-                if failure is None:
-                    note["rows"].append(self._keep(jobs[outcome.number][0], outcome))
-                elif failure.kind is FailureKind.LOST and attempts[outcome.number] < 2:
-                    waiting.append(outcome.number)
-                else:
-                    note["failure"] = f"{jobs[outcome.number][0]}: {failure}"
-                self.storage.set_note(self.note_name, note)
-            # Whoever watches sees which of the trainings it is.
-            watch([replace(one, message=jobs[one.number][0]) for one in executor.progress()])
+        """Run the jobs; store each as it ends."""
+        titles = {number: title for number, (title, _) in jobs.items()}
+
+        def ended(outcome: Outcome) -> None:
+            if outcome.failure is None:
+                note["rows"].append(self._keep(titles[outcome.number], outcome))
+            else:
+                note["failure"] = f"{titles[outcome.number]}: {outcome.failure}"
+            self.storage.set_note(self.note_name, note)
+
+        tasks = {number: task for number, (_, task) in jobs.items()}
+        run_handful(executor, tasks, ended, watch, titles)
 
     def _keep(self, name: str, outcome: Outcome) -> dict[str, Any]:
         """Save what a training gave; return its row."""

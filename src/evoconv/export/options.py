@@ -17,6 +17,13 @@ class FinalOptions(Options):
     final_recipe: str | None = option(
         None, "recipe that the final training is by; unset: that of the search"
     )
+    finalists: int = option(
+        0,
+        "candidates trained in full, and validated, before the best is chosen; 0: it is chosen by"
+        " the search's evaluations",
+        at_least=0,
+        at_most=1000,
+    )
     repeats: int = option(1, "final trainings; the result is their mean", at_least=1, at_most=1000)
     baseline: bool = option(True, "train a small hand-made network for comparison")
     final_share: float = option(

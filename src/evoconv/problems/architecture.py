@@ -5,7 +5,6 @@ fold. Litzinger et al., "Selection step": repeated training, adapted to accuracy
 Differs: one hold-out (k = 1) and other measures can be chosen; all measures are always stored.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -123,15 +122,12 @@ def _numbered_remarks(done: list[Trained]) -> Iterator[str]:
 def _means(measured: list[Mapping[str, float]], num_images: int) -> dict[str, float]:
     """Return the mean of each measure over the trainings; of the accuracy also its uncertainty.
 
-    ``validation_accuracy_error`` is the standard error of the mean accuracy on ``num_images``
-    images of all folds together, each right or wrong: sqrt(p (1 - p) / n).
+    ``num_images`` are those of all folds together.
     """
     values = named_measures(
-        {name: float(np.mean([one[name] for one in measured])) for name in measured[0]}
+        {name: float(np.mean([one[name] for one in measured])) for name in measured[0]}, num_images
     )
-    accuracy = values["validation_accuracy"]
     values["validation_accuracy_std"] = float(np.std([one["accuracy"] for one in measured]))
-    values["validation_accuracy_error"] = math.sqrt(accuracy * (1 - accuracy) / num_images)
     return values
 
 

@@ -4,6 +4,7 @@ Source: Litzinger et al., "Raising Efficiency": weight sharing, layer freezing, 
 that finds a fitting duration for each architecture.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -183,7 +184,9 @@ class _Validation:
                 validation_accuracy=measured["accuracy"],
             )
         )
-        self._values.append(plan.objective.value(Measurement(values=named_measures(measured))))
+        self._values.append(
+            plan.objective.value(Measurement(values=named_measures(measured, len(self._rows))))
+        )
         return stop_reason(
             self.points,
             plan.stopping,
@@ -218,6 +221,13 @@ def _with_validation(points: list[CurvePoint], values: dict[str, float]) -> list
     ]
 
 
-def named_measures(measured: Mapping[str, float]) -> dict[str, float]:
-    """Return measures by the names that a measurement has for them."""
-    return {f"validation_{name.replace('-', '_')}": value for name, value in measured.items()}
+def named_measures(measured: Mapping[str, float], num_images: int) -> dict[str, float]:
+    """Return measures by the names that a measurement has for them, and the accuracy's uncertainty.
+
+    ``validation_accuracy_error`` is the standard error of an accuracy p on n images, each right or
+    wrong: sqrt(p (1 - p) / n).
+    """
+    values = {f"validation_{name.replace('-', '_')}": value for name, value in measured.items()}
+    accuracy = measured["accuracy"]
+    values["validation_accuracy_error"] = math.sqrt(accuracy * (1 - accuracy) / num_images)
+    return values

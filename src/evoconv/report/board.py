@@ -52,7 +52,7 @@ class Board(Unwatched):
         self.best: Individual | None = None
         self.running: dict[int, Running] = {}
         self.is_over = False
-        self.final: dict[int, Running] = {}
+        self.final: dict[str, Running] = {}  # by title
         self._clock = clock
         self._began = clock()
 
@@ -168,15 +168,22 @@ class Board(Unwatched):
         self.is_over = True
         before = self.final
         self.final = {}
-        for one in running:
-            is_baseline = one.message == "baseline"
-            title = "baseline training" if is_baseline else f"final training {one.number + 1}"
-            known = before.get(one.number, Running(title=title, began=self.now))
-            self.final[one.number] = _moved(known, one)
-        if self.final.keys() - before.keys():
-            started = [self.final[one].title for one in sorted(self.final.keys() - before.keys())]
+        for one in sorted(running, key=lambda one: one.number):
+            title = _final_title(one)
+            known = before.get(title, Running(title=title, began=self.now))
+            self.final[title] = _moved(known, one)
+        if started := [title for title in self.final if title not in before]:
             self.mention(f"{' and '.join(started)} begun")
         self.refresh()
+
+
+def _final_title(one: Progress) -> str:
+    match one.message:
+        case "baseline":
+            return "baseline training"
+        case "finalist":
+            return f"finalist {one.number}"
+    return f"final training {one.number + 1}"
 
 
 def _moved(before: Running, now: Progress) -> Running:

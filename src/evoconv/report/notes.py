@@ -59,6 +59,17 @@ class Final:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """A candidate trained in full before the choice.
+
+    ``values`` are validation measures, by a measurement's names; None where its training failed.
+    """
+
+    trial: int
+    values: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checked:
     """What a fresh process found: do predictions agree, and seconds per image (median of n)."""
 
@@ -95,6 +106,22 @@ def read_final(note: Any) -> Final:
         for row in note["rows"]
     )
     return Final(trial=int(note["trial"]), kept=str(note["kept"]), why=str(note["why"]), rows=rows)
+
+
+def read_finalists(note: Any) -> tuple[Finalist, ...]:
+    """Return what the note ``finalists`` says."""
+    names = [f"validation_{name.replace('-', '_')}" for name in METRICS]
+    return tuple(
+        Finalist(
+            trial=int(row["trial"]),
+            values={
+                name: float(row["values"][name]) for name in (*names, "validation_accuracy_error")
+            }
+            if "values" in row
+            else None,
+        )
+        for row in note["rows"]
+    )
 
 
 def read_checked(note: Any) -> Checked:

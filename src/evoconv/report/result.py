@@ -18,6 +18,7 @@ from evoconv.genomes.reference import baseline
 from evoconv.genomes.shapes import Cost, cost
 from evoconv.genomes.topology import Topology
 from evoconv.records import Trial
+from evoconv.report.notes import Finalist
 from evoconv.report.savings import savings_of
 from evoconv.report.standing import Standing, read_standing
 from evoconv.study.storage import Storage
@@ -67,6 +68,7 @@ def summary_of(standing: Standing) -> dict[str, Any]:
         **_test_figures(standing),
         **_baseline_figures(standing),
         **_class_figures(standing),
+        "finalists": [_finalist_figures(one, standing) for one in standing.finalists],
         "front": [_front_figures(one) for one in standing.front],
         "data": _data_figures(standing),
         "precision": standing.precision,
@@ -95,8 +97,7 @@ def _search_figures(standing: Standing) -> dict[str, Any]:
 
 
 def _best_figures(standing: Standing) -> dict[str, Any]:
-    best = standing.best
-    measured = None if best is None else best.individual.measurement
+    best, measured = standing.best, standing.measured_best
     values = {} if measured is None else measured.values
     spent = _best_cost(standing)
     return {
@@ -181,6 +182,15 @@ def _data_figures(standing: Standing) -> dict[str, Any] | None:
         "num_validation": images.num_validation,
         "num_test": images.num_test,
         "notes": list(images.notes),
+    }
+
+
+def _finalist_figures(one: Finalist, standing: Standing) -> dict[str, Any]:
+    names = ("validation_accuracy", "validation_accuracy_error")
+    return {
+        **_front_figures(standing.trials[one.trial]),
+        # In the place of what the search measured.
+        **{name: None if one.values is None else one.values[name] for name in names},
     }
 
 

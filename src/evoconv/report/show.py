@@ -18,6 +18,7 @@ from evoconv.report.sentences import printable
 from evoconv.report.standing import Standing
 from evoconv.report.tables import (
     best_trials_table,
+    finalists_table,
     front_table,
     measures_table,
     network_table,
@@ -33,6 +34,8 @@ def print_study(console: Console, standing: Standing, *, num_trials: int = 0) ->
         parts.append(best_trials_table(standing, num_trials))
     if len(standing.front) > 1:
         parts.append(front_table(standing))
+    if standing.finalists:
+        parts.append(finalists_table(standing))
     parts.append(network_table(standing, summary))
     if standing.best is not None:
         parts.append(measures_table(summary))

@@ -17,18 +17,20 @@ import numpy.typing as npt
 from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.pareto import Archive
 from evoconv.problems.objectives import FitnessOptions, TargetAccuracy, choose_objective
-from evoconv.records import Objective, Trial, TrialState
+from evoconv.records import Measurement, Objective, Trial, TrialState
 from evoconv.report.notes import (
     DAMAGE,
     Checked,
     Final,
+    Finalist,
     FinalRow,
     Images,
     read_checked,
     read_final,
+    read_finalists,
     read_images,
 )
-from evoconv.study.finished import Finished, finished_trials
+from evoconv.study.finished import FINALISTS_NOTE, Finished, finished_trials
 from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 from evoconv.training.options import METRICS
@@ -62,6 +64,7 @@ class Standing:
     images: Images | None = None
     precision: str | None = None
     stop_reason: str | None = None
+    finalists: tuple[Finalist, ...] = ()
     final: Final | None = None
     checked: Checked | None = None
     versions: Mapping[str, str]
@@ -92,8 +95,20 @@ class Standing:
         """Whether the trial that is looked at counts as having reached the target accuracy."""
         if not isinstance(self.objective, TargetAccuracy) or self.best is None:
             return None
-        measured = self.best.individual.measurement
+        measured = self.measured_best
         return measured is not None and self.objective.is_reached(measured)
+
+    @property
+    def measured_best(self) -> Measurement | None:
+        """What is known of the trial that is looked at: of a finalist its full training."""
+        measured = None if self.best is None else self.best.individual.measurement
+        if self.best is None or measured is None:
+            return None
+        in_full = next(
+            (one.values for one in self.finalists if one.trial == self.best.number and one.values),
+            {},
+        )
+        return replace(measured, values={**measured.values, **in_full})
 
     @property
     def num_failed(self) -> int:
@@ -211,6 +226,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             images=_optional(read_images, storage.note("data")),
             precision=_optional(lambda note: str(note["description"]), storage.note("precision")),
             stop_reason=_optional(lambda note: str(note["reason"]), storage.note("stop")),
+            finalists=_read_finalists(storage, trials),
             final=final,
             checked=_optional(read_checked, storage.note(own.checked_note)),
             others=_read_others(storage, run, trials),
@@ -225,6 +241,14 @@ def _read_final(storage: Storage, place: Finished, trials: Sequence[Trial]) -> F
     if final is not None and not _is_measured(trials, final.trial):
         raise ValueError(f"the finished trial {final.trial} has no measurement")
     return final
+
+
+def _read_finalists(storage: Storage, trials: Sequence[Trial]) -> tuple[Finalist, ...]:
+    finalists = _optional(read_finalists, storage.note(FINALISTS_NOTE)) or ()
+    for one in finalists:
+        if not _is_measured(trials, one.trial):
+            raise ValueError(f"the finalist {one.trial} has no measurement")
+    return finalists
 
 
 def _read_others(

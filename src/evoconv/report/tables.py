@@ -99,6 +99,23 @@ def front_table(standing: Standing) -> RenderableType:
     return _trials_table(title, shown, standing)
 
 
+def finalists_table(standing: Standing) -> RenderableType:
+    """Return the finalists with what their full trainings measured, as far as they are done."""
+    table = new_table(
+        "trial", *(_TITLES[name] for name in METRICS), "parameters", "MACs", num_left=0
+    )
+    for one in standing.finalists:
+        known = standing.trials[one.trial].individual.measurement
+        costs = {} if known is None else known.values
+        table.add_row(
+            str(one.trial),
+            *_measures(one.values or {}, "validation_"),
+            *(_count(costs.get(name)) for name in ("parameters", "macs")),
+        )
+    title = "Finalists: trained in full before the best was chosen, on validation images"
+    return Group(Text(title, style="bold"), table)
+
+
 def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> RenderableType:
     metric = standing.metric
     columns = [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
@@ -194,8 +211,8 @@ def _latency(standing: Standing) -> list[Text]:
     ]
 
 
-def _measures(summary: dict[str, Any], prefix: str) -> list[str]:
-    values = {name: summary[f"{prefix}{name.replace('-', '_')}"] for name in METRICS}
+def _measures(summary: Mapping[str, Any], prefix: str) -> list[str]:
+    values = {name: summary.get(f"{prefix}{name.replace('-', '_')}") for name in METRICS}
     return [measure_text(name, value) for name, value in values.items()]
 
 

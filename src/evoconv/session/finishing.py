@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evoconv.execution.executor import Executor
 from evoconv.export.check import check_saved
+from evoconv.export.finalists import Finalists
 from evoconv.export.finish import Finish, save_search_weights
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.reference import baseline
@@ -62,6 +63,23 @@ class Finishing:
         note = finish.run_on(executor, session.watch.finishing)
         if note["why"] and note["why"] != "asked for":
             session.watch.notify(f"the network keeps its weights from the search: {note['why']}")
+
+    def choose(self, executor: Executor, setting: TrainingSetting, best: Trial) -> Trial:
+        """Return the trial to finish: the best of the finalists, where there are to be any."""
+        session, options = self.session, self.session.config.final
+        if options.finalists == 0 or options.final == "evolved":
+            return best
+        finalists = Finalists(
+            storage=session.storage,
+            objective=session.objective,
+            best=best,
+            count=options.finalists,
+            setting=setting,
+            study_seed=session.config.seed,
+            num_images=len(session.prepared.splits.folds[0][0]),
+            time_left_s=session.timetable.left_for_training_s(),
+        )
+        return finalists.choose(executor, session.watch.finishing, session.watch.notify)
 
     def check_and_report(self) -> None:
         """Let a fresh process reproduce the figures, then write the reports."""

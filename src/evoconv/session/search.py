@@ -109,6 +109,7 @@ class Search:
             len(splits.folds) * recipe.passes(len(splits.folds[0][0]), prepared.input_shape),
             len(splits.training),
             self.executor.num_slots,
+            self.session.config.budget.affordable_evaluations,
         )
         space = prepared.space
         # However short the time: a space of a handful of networks is no search.

@@ -19,6 +19,7 @@ from evoconv.preparation import Prepared, prepare
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.search import Search
+from evoconv.study.finished import FINALISTS_NOTE
 from evoconv.study.lock import lock_folder
 from evoconv.study.runner import INTERRUPTED
 from evoconv.study.storage import Storage
@@ -90,7 +91,7 @@ def resume_study(
             return run
         prepared = _prepare_again(storage, watch)
         if goes_further:
-            for name in ("stop", "final", "checked"):
+            for name in ("stop", FINALISTS_NOTE, "final", "checked"):
                 storage.set_note(name, None)
         elif config.budget.time_s is not None:
             share = config.final.final_share * config.budget.time_s
@@ -207,8 +208,9 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
                 "the time was too short: no evaluation was complete; give more --time or fewer"
                 " --image-passes"
             )
-        trial = session.storage.trial(best.number)
-        finishing.train(executor, session.final_setting(executor), trial, session.config.final)
+        setting = session.final_setting(executor)
+        trial = finishing.choose(executor, setting, session.storage.trial(best.number))
+        finishing.train(executor, setting, trial, session.config.final)
 
 
 def _begin(session: Session) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 _FINAL, _CHECKED = "final", "checked"
 
+FINALISTS_NOTE = "finalists"
+"""Name of the note on candidates trained in full before the best was chosen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:

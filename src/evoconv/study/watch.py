@@ -48,7 +48,10 @@ class Watch(Protocol):
         """The search has ended; nothing runs any more."""
 
     def finishing(self, running: Sequence[Progress]) -> None:
-        """The final trainings go on; called twice a second. Messages: ``repeat``, ``baseline``."""
+        """The final trainings go on; called twice a second.
+
+        Messages: ``finalist`` (its number is the trial's), ``repeat``, ``baseline``.
+        """
 
 
 class Unwatched:

@@ -1,0 +1,136 @@
+"""Finalists: the most promising candidates, trained in full before the best of them is chosen.
+
+A search ranks by short trainings, which flatter networks that learn fast and say little about what
+a long training makes of them. So the best of the search and the fittest of its Pareto front are
+trained like the final network, but on the search's training images, and the validation images
+decide. Each result is stored at once, so that an interrupted choice goes on where it stopped.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evoconv.evolution.pareto import Archive
+from evoconv.execution.executor import Executor, Outcome, Progress
+from evoconv.execution.handful import run_handful
+from evoconv.genomes.topology import Topology
+from evoconv.problems.finalist import TrainFinalist
+from evoconv.problems.training import TrainingSetting
+from evoconv.records import Individual, Measurement, Objective, Trial
+from evoconv.seeds import Purpose, seed_for
+from evoconv.study.finished import FINALISTS_NOTE
+from evoconv.study.stop import order_of_merit
+from evoconv.study.storage import Storage
+
+# Of the time left, finalists may take this share; else the choice is left to the search.
+_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalists:
+    """What it takes to choose among a search's candidates.
+
+    Attributes:
+        best: what the search would choose.
+        count: how many candidates are looked at, the best included.
+        setting: how the final network will be trained.
+        num_images: how many images of the search a finalist is trained on.
+        time_left_s: seconds for finalists and the final training together; None without limit.
+    """
+
+    storage: Storage
+    objective: Objective
+    best: Trial
+    count: int
+    setting: TrainingSetting
+    study_seed: int
+    num_images: int
+    time_left_s: float | None
+
+    def choose(
+        self,
+        executor: Executor,
+        watch: Callable[[list[Progress]], None],
+        notify: Callable[[str], None],
+    ) -> Trial:
+        """Return the trial whose full training has most merit; the search's best without any."""
+        candidates = self._candidates()
+        rows: list[dict[str, Any]] = (self.storage.note(FINALISTS_NOTE) or {"rows": []})["rows"]
+        rounds = math.ceil(len(candidates) / executor.num_slots)
+        if not rows and (too_slow := self._too_slow(candidates, rounds)):
+            notify(too_slow)
+            return self.best
+        limit_s = None if self.time_left_s is None else self.time_left_s * _SHARE / rounds
+        left = [one for one in candidates if one.number not in {row["trial"] for row in rows}]
+
+        def ended(outcome: Outcome) -> None:
+            what = (
+                {"values": outcome.result}
+                if outcome.failure is None
+                else {"failure": str(outcome.failure)}
+            )
+            seconds = outcome.finished_at - outcome.started_at
+            rows.append({"trial": outcome.number, "seconds": seconds, **what})
+            self.storage.set_note(FINALISTS_NOTE, {"rows": rows})
+
+        tasks = {one.number: self._task(one, limit_s) for one in left}
+        run_handful(executor, tasks, ended, watch, dict.fromkeys(tasks, "finalist"))
+        measured = [_in_full(self.storage.trial(row["trial"]), row) for row in rows]
+        known = [one for one in measured if one is not None]
+        if not known:
+            notify("no finalist could be trained: the search's best is kept")
+            return self.best
+        chosen = max(known, key=lambda one: order_of_merit(one, self.objective))
+        return self.storage.trial(chosen.number)
+
+    def _candidates(self) -> list[Individual]:
+        archive = Archive(self.objective)
+        for trial in self.storage.trials():
+            archive.add(trial.individual)
+        front = sorted(archive.front, key=self._fitness, reverse=True)
+        others = [one for one in front if one.number != self.best.number]
+        return [self.best.individual, *others][: self.count]
+
+    def _fitness(self, individual: Individual) -> float:
+        assert individual.measurement is not None, "the front is measured"
+        return self.objective.fitness(individual.measurement)
+
+    def _too_slow(self, candidates: Iterable[Individual], rounds: int) -> str | None:
+        """Return a sentence where the time is too short to train the candidates in full."""
+        if self.time_left_s is None:
+            return None
+        passes = self.setting.recipe.longest_training(self.num_images) * self.num_images
+        slowest_s = max(passes * _seconds_per_image(one) for one in candidates)
+        if rounds * slowest_s <= _SHARE * self.time_left_s:
+            return None
+        return (
+            f"no finalists: to train them in full takes about {rounds * slowest_s:.0f} s of the"
+            f" {self.time_left_s:.0f} s left; the search's best is kept"
+        )
+
+    def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
+        assert isinstance(individual.genome, Topology)
+        return TrainFinalist(
+            topology=individual.genome,
+            seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
+            setting=self.setting,
+            epochs=self.setting.recipe.longest_training(self.num_images),
+            time_limit_s=limit_s,
+        )
+
+
+def _seconds_per_image(individual: Individual) -> float:
+    assert individual.measurement is not None, "candidates are measured"
+    values = individual.measurement.values
+    return values["training_seconds"] / values["image_passes"]
+
+
+def _in_full(trial: Trial, row: dict[str, Any]) -> Individual | None:
+    """Return the individual with what its full training measured; None if that failed."""
+    known = trial.individual.measurement
+    if "values" not in row or known is None:
+        return None
+    return replace(
+        trial.individual, measurement=Measurement(values={**known.values, **row["values"]})
+    )

@@ -1,0 +1,154 @@
+"""Candidates trained in full before the best is chosen."""
+
+import os
+import signal
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import evoconv
+from evoconv.cli import main
+from evoconv.errors import StudyError
+from evoconv.genomes.topology import Topology
+from evoconv.records import Measurement
+from evoconv.report.show import print_study
+from evoconv.report.standing import read_standing
+from evoconv.study.storage import Storage
+from evoconv.study.watch import Unwatched
+from tests.small_studies import (
+    FAST,
+    flags,
+    start,
+    wait_until,
+    wait_until_gone,
+    workers_of,
+    write_stripes,
+)
+
+OPTIONS: dict[str, Any] = FAST | {"evaluations": 10, "finalists": 3, "seed": 2, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_stripes(tmp_path_factory.mktemp("images") / "stripes.npz", num_images=300)
+
+
+@pytest.fixture(scope="module")
+def study(images: Path, tmp_path_factory: pytest.TempPathFactory) -> evoconv.Result:
+    return evoconv.evolve(images, out=tmp_path_factory.mktemp("runs") / "run", **OPTIONS)
+
+
+class Listening(Unwatched):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def notify(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+def accuracy(measurement: Measurement | None) -> float:
+    assert measurement is not None
+    return measurement.values["validation_accuracy"]
+
+
+def finalists_in(run: Path) -> list[dict[str, Any]]:
+    if not (run / "study.db").exists():
+        return []
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        return list((storage.note("finalists") or {"rows": []})["rows"])
+
+
+def test_the_best_of_the_finalists_is_chosen(study: evoconv.Result) -> None:
+    rows = study.summary["finalists"]
+    assert 1 < len(rows) <= 3
+    best = max(rows, key=lambda row: (row["validation_accuracy"], -row["trial"]))
+    assert study.summary["trial"] == best["trial"]
+    assert study.summary["validation_accuracy"] == best["validation_accuracy"]
+
+
+def test_finalists_are_the_searchs_best_and_others_of_its_front(study: evoconv.Result) -> None:
+    chosen = {row["trial"] for row in study.summary["finalists"]}
+    by_search = max(
+        study.trials, key=lambda one: (accuracy(one.individual.measurement), -one.number)
+    )
+    best = by_search.individual.original
+    assert best in chosen
+    assert chosen - {best} <= {row["trial"] for row in study.summary["front"]}
+
+
+def test_a_full_training_measures_anew(study: evoconv.Result) -> None:
+    searched = {one.number: accuracy(one.individual.measurement) for one in study.trials}
+    assert any(
+        row["validation_accuracy"] != searched[row["trial"]] for row in study.summary["finalists"]
+    )
+
+
+def test_they_are_shown(study: evoconv.Result) -> None:
+    with closing(Storage.open(study.run, Topology.from_json)) as storage:
+        standing = read_standing(study.run, storage)
+    console = Console(width=100, file=StringIO())
+    print_study(console, standing)
+    assert isinstance(console.file, StringIO)
+    assert "Finalists: trained in full before the best was chosen" in console.file.getvalue()
+
+
+def test_more_evaluations_bring_a_new_choice(study: evoconv.Result, tmp_path: Path) -> None:
+    run = tmp_path / "copy"
+    copytree(study.run, run)
+    again = evoconv.resume(run, evaluations=14)
+    assert len([one for one in again.trials if one.individual.copy_of is None]) == 14
+    best = max(
+        again.summary["finalists"], key=lambda row: (row["validation_accuracy"], -row["trial"])
+    )
+    assert again.summary["trial"] == best["trial"]
+
+
+def test_too_little_time_leaves_the_choice_to_the_search(images: Path, tmp_path: Path) -> None:
+    listening = Listening()
+    options = OPTIONS | {"time_s": 40, "final_epochs": 100_000}
+    result = evoconv.evolve(images, out=tmp_path / "run", watch=listening, **options)
+    assert result.summary["finalists"] == []
+    assert any(one.startswith("no finalists: to train them in full") for one in listening.sentences)
+
+
+def test_evolved_weights_need_no_finalists(images: Path, tmp_path: Path) -> None:
+    result = evoconv.evolve(images, out=tmp_path / "run", **(OPTIONS | {"final": "evolved"}))
+    assert result.summary["finalists"] == []
+
+
+def test_killed_amid_the_finalists_it_goes_on_with_the_rest(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = flags(OPTIONS | {"final_epochs": 400})
+    process = start("evolve", str(images), "--out", "run", *words, cwd=tmp_path)
+    try:
+        wait_until(lambda: finalists_in(run), "the first finalist is done")
+        workers = workers_of(process)
+        os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        process.communicate()
+    wait_until_gone(workers)
+    before = finalists_in(run)
+    assert main(["resume", str(run), "--quiet"]) == 0
+    after = finalists_in(run)
+    assert after[: len(before)] == before
+    assert len(after) > len(before)
+    assert len({row["trial"] for row in after}) == len(after)
+
+
+@pytest.mark.parametrize(
+    "rows", [[{"trial": 99, "values": {}}], [{"trial": 0, "values": {"nonsense": 1}}], "text"]
+)
+def test_a_damaged_note_is_refused(study: evoconv.Result, tmp_path: Path, rows: object) -> None:
+    run = tmp_path / "copy"
+    copytree(study.run, run)
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        storage.set_note("finalists", {"rows": rows})
+        with pytest.raises(StudyError, match="damaged"):
+            read_standing(run, storage)
