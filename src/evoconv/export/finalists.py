@@ -23,8 +23,10 @@ from evoconv.study.finished import FINALISTS_NOTE
 from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 
-# Of the time left, finalists may take this share; else the choice is left to the search.
+# Of the time left, finalists may take this share. A training may be cut to this part of its full
+# length, its schedule being stretched to fit; below that the choice is left to the search.
 _SHARE = 0.5
+_LEAST_LENGTH = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +99,12 @@ class Finalists:
         return self.objective.fitness(individual.measurement)
 
     def _too_slow(self, candidates: Iterable[Individual], rounds: int) -> str | None:
-        """Return a sentence where the time is too short to train the candidates in full."""
+        """Return a sentence where the time is too short for the candidates' trainings."""
         if self.time_left_s is None:
             return None
         passes = self.setting.recipe.longest_training(self.num_images) * self.num_images
         slowest_s = max(passes * _seconds_per_image(one) for one in candidates)
-        if rounds * slowest_s <= _SHARE * self.time_left_s:
+        if _LEAST_LENGTH * rounds * slowest_s <= _SHARE * self.time_left_s:
             return None
         return (
             f"no finalists: to train them in full takes about {rounds * slowest_s:.0f} s of the"
