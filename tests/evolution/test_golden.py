@@ -1,12 +1,13 @@
-"""Every method still bears the individuals that it did."""
+"""Every method still bears the individuals that it did, every operator still does what it did."""
 
 import json
 
 import numpy as np
 import pytest
 
+from evoconv.config import RECIPES
 from evoconv.evolution.catalogue import METHODS
-from tests.golden.bless import PATH, trajectory
+from tests.golden.bless import PATH, trajectory, variation
 
 GOLDEN = json.loads(PATH.read_text(encoding="utf-8"))
 
@@ -15,13 +16,32 @@ def test_every_method_has_a_golden_trajectory_and_every_trajectory_a_method() ->
     assert set(GOLDEN["methods"]) == set(METHODS)
 
 
+HINT = (
+    f"the golden trajectories are of numpy {GOLDEN['numpy']}, this is {np.__version__}; if the "
+    "change is meant, run: python -m tests.golden.bless"
+)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_trajectory_is_the_golden_one(method: str) -> None:
-    hint = (
-        f"the golden trajectories are of numpy {GOLDEN['numpy']}, this is {np.__version__}; if the "
-        "change is meant, run: python -m tests.golden.bless"
-    )
-    assert trajectory(method) == GOLDEN["methods"][method], hint
+    assert trajectory(method) == GOLDEN["methods"][method], HINT
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_operators_change_topologies_as_they_did(recipe: str) -> None:
+    assert variation(recipe) == GOLDEN["recipes"][recipe], HINT
+
+
+def test_the_golden_variations_of_compact_show_its_operators() -> None:
+    operators = {line.partition(":")[0] for line in GOLDEN["recipes"]["compact"]}
+    for name in ("insert", "delete", "switch", "crossover"):
+        assert any(one.startswith(name) for one in operators), name
+    steps = [
+        abs(int(one.partition("+")[0].rpartition(" ")[2]))
+        for one in operators
+        if one.startswith("modify filters by")
+    ]
+    assert max(steps) > min(steps) == 1
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,4 +1,4 @@
-"""Golden trajectories: which individuals each method bears on the toy problem.
+"""Golden trajectories: what each method bears on the toy problem, and what operators make of layers.
 
 They fix what must not change by accident, above all the order in which randomness is used. After a
 change that is meant to alter a search, look at the difference that this makes::
@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from evoconv.config import RECIPES, configure
 from evoconv.evolution.catalogue import METHODS
+from evoconv.genomes.constraints import Limits
+from evoconv.genomes.space import TopologySpace
 from evoconv.study.stop import StopRules
 from tests.simulation import ToyRun, ToySpace
 
@@ -33,9 +36,28 @@ def trajectory(method: str) -> list[str]:
     return lines
 
 
+def variation(recipe: str) -> list[str]:
+    """Return a line for each step of a walk through the recipe's topologies, steps decaying."""
+    config = configure("digits", {}, recipe=recipe, seed=0)
+    space = TopologySpace(config.space, (1, 28, 28), 10, Limits())
+    rng = np.random.default_rng(20)
+    walker, partner = (space.repair(space.sample(rng), rng) for _ in range(2))
+    lines = []
+    for number in range(40):
+        if number % 4 == 3:
+            walker, operator = space.cross(walker, partner, rng), "crossover"
+        else:
+            walker, operator = space.mutate(walker, rng, config.evolution.step_scale(10 * number))
+        if not space.is_feasible(walker):
+            walker, operator = space.repair(walker, rng), f"{operator}+repair"
+        lines.append(f"{operator}: {walker.to_json()}")
+    return lines
+
+
 def main() -> None:
     """Write the file anew."""
     golden: dict[str, Any] = {"numpy": np.__version__}
+    golden["recipes"] = {recipe: variation(recipe) for recipe in RECIPES}
     golden["methods"] = {method: trajectory(method) for method in METHODS}
     PATH.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 
