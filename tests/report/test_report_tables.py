@@ -82,7 +82,7 @@ def test_a_mean_of_several_trainings_is_shown_with_its_spread(tmp_path: Path) ->
     values = {**measured.values, "trainings": 3.0, "validation_accuracy_std": 0.0123}
     again = replace(trial.individual, measurement=replace(measured, values=values))
     repeated = replace(standing, trials=(replace(trial, individual=again),))
-    assert "90.00 % ± 1.23 (n=3)" in printed(best_trials_table(repeated, 1), width=120)
+    assert "90.00 % ± 1.23, n=3" in printed(best_trials_table(repeated, 1), width=120)
     assert "±" not in printed(best_trials_table(standing, 1), width=120)
 
 

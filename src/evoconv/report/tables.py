@@ -123,6 +123,8 @@ def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> Re
         "trial", *columns, "parameters", "MACs", "memory", "time", "made by", num_left=0
     )
     table.columns[-1].justify = "left"
+    # It gives way where the terminal is narrow; figures never do.
+    table.columns[-1].no_wrap = False
     for trial in trials:
         table.add_row(str(trial.number), *_trial_cells(trial, metric))
     return Group(Text(title, style="bold"), table)
@@ -255,7 +257,8 @@ def _value_text(name: str, values: Mapping[str, float]) -> str:
     num_trainings = values.get("trainings", 1)
     if name != "accuracy" or num_trainings < 2:
         return text
-    return f"{text} ± {100 * values.get('validation_accuracy_std', 0):.2f} (n={num_trainings:.0f})"
+    deviation = 100 * values.get("validation_accuracy_std", 0)
+    return f"{text} ± {deviation:.2f}, n={num_trainings:.0f}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:
