@@ -229,10 +229,17 @@ def test_a_request_to_terminate_ends_the_workers_too(tmp_path: Path) -> None:
     assert "go on with: evoconv resume run" in err
 
 
-def test_a_request_to_terminate_saves_the_best_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_request_to_terminate_saves_the_best_so_far(tmp_path: Path, in_background: bool) -> None:
     source = write_stripes(tmp_path / "stripes.npz")
     words = ("evolve", str(source), "--out", "run", "--time", "5m", "--image-passes", "400")
-    process = start(*words, cwd=tmp_path)
+    # A shell's script starts what it leaves in the background with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_background else None
+    try:
+        process = start(*words, cwd=tmp_path)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
     try:
         wait_until(lambda: len(finished(trials_in(tmp_path / "run"))) >= 2, "two evaluations")
         process.terminate()

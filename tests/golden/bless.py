@@ -1,4 +1,4 @@
-"""Golden trajectories: what each method bears on the toy problem, and what operators make of layers.
+"""Golden trajectories: what methods bear on the toy problem, and what operators make of layers.
 
 They fix what must not change by accident, above all the order in which randomness is used. After a
 change that is meant to alter a search, look at the difference that this makes::

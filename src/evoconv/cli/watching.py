@@ -93,6 +93,9 @@ def _termination_as_ctrl_c() -> Iterator[Callable[[], bool]]:
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         nonlocal terminated
         terminated = True
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # So it is in the background of a script: Ctrl-C isn't meant for us, but this is.
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGTERM, interrupt)
