@@ -48,6 +48,7 @@ def test_purposes_keep_their_values_because_studies_are_stored_with_them() -> No
         "SPLIT": 3,
         "FINAL": 4,
         "BASELINE": 5,
+        "FINALIST": 6,
     }
 
 
