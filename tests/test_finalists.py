@@ -152,3 +152,32 @@ def test_a_damaged_note_is_refused(study: evoconv.Result, tmp_path: Path, rows: 
         storage.set_note("finalists", {"rows": rows})
         with pytest.raises(StudyError, match="damaged"):
             read_standing(run, storage)
+
+
+def test_towards_a_target_the_smallest_that_reaches_it_is_chosen(
+    images: Path, tmp_path: Path
+) -> None:
+    options = OPTIONS | {"target_accuracy": 0.6, "finalists": 6, "evaluations": 14}
+    result = evoconv.evolve(images, out=tmp_path / "run", **options)
+    rows = result.summary["finalists"]
+    reached = [
+        row["parameters"]
+        for row in rows
+        if row["validation_accuracy"] - row["validation_accuracy_error"] >= 0.6
+    ]
+    assert result.summary["target_reached"] is True
+    assert result.summary["parameters"] == min(reached)
+
+
+def test_a_target_out_of_reach_gives_the_most_accurate(images: Path, tmp_path: Path) -> None:
+    # One epoch at a rate of next to nothing: nobody learns.
+    options = OPTIONS | {"target_accuracy": 1.0, "finalists": 2, "learning_rate": 1e-7}
+    result = evoconv.evolve(images, out=tmp_path / "run", **options)
+    assert result.summary["target_reached"] is False
+    by_search = max(
+        result.trials, key=lambda one: (accuracy(one.individual.measurement), -one.number)
+    )
+    finalists = {row["trial"]: row["validation_accuracy"] for row in result.summary["finalists"]}
+    assert finalists
+    chosen = result.summary["trial"]
+    assert chosen == by_search.number or finalists[chosen] == max(finalists.values())

@@ -1,9 +1,11 @@
 """Finalists: the most promising candidates, trained in full before the best of them is chosen.
 
 A search ranks by short trainings, which flatter networks that learn fast and say little about what
-a long training makes of them. So the best of the search and the fittest of its Pareto front are
-trained like the final network, but on the search's training images, and the validation images
-decide. Each result is stored at once, so that an interrupted choice goes on where it stopped.
+a long training makes of them. So some are trained like the final network, but on the search's
+training images, and the validation images decide: the best of the search and the fittest of its
+Pareto front or, where a target accuracy is to be reached, sizes of the front that close in on the
+smallest one that does. Each result is stored at once: an interrupted choice goes on where it
+stopped.
 """
 
 import math
@@ -14,8 +16,10 @@ from typing import Any
 from evoconv.evolution.pareto import Archive
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
+from evoconv.export.ladder import next_sizes, plausible
 from evoconv.genomes.topology import Topology
 from evoconv.problems.finalist import TrainFinalist
+from evoconv.problems.objectives import TargetAccuracy
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual, Measurement, Objective, Trial
 from evoconv.seeds import Purpose, seed_for
@@ -57,14 +61,12 @@ class Finalists:
         notify: Callable[[str], None],
     ) -> Trial:
         """Return the trial whose full training has most merit; the search's best without any."""
-        candidates = self._candidates()
         rows: list[dict[str, Any]] = (self.storage.note(FINALISTS_NOTE) or {"rows": []})["rows"]
-        rounds = math.ceil(len(candidates) / executor.num_slots)
-        if not rows and (too_slow := self._too_slow(candidates, rounds)):
+        rounds = math.ceil(self.count / executor.num_slots)
+        if not rows and (too_slow := self._too_slow(self._next(rows, self.count), rounds)):
             notify(too_slow)
             return self.best
         limit_s = None if self.time_left_s is None else self.time_left_s * _SHARE / rounds
-        left = [one for one in candidates if one.number not in {row["trial"] for row in rows}]
 
         def ended(outcome: Outcome) -> None:
             what = (
@@ -76,23 +78,48 @@ class Finalists:
             rows.append({"trial": outcome.number, "seconds": seconds, **what})
             self.storage.set_note(FINALISTS_NOTE, {"rows": rows})
 
-        tasks = {one.number: self._task(one, limit_s) for one in left}
-        run_handful(executor, tasks, ended, watch, dict.fromkeys(tasks, "finalist"))
-        measured = [_in_full(self.storage.trial(row["trial"]), row) for row in rows]
-        known = [one for one in measured if one is not None]
+        while left := self._next(rows, min(executor.num_slots, self.count - len(rows))):
+            tasks = {one.number: self._task(one, limit_s) for one in left}
+            run_handful(executor, tasks, ended, watch, dict.fromkeys(tasks, "finalist"))
+        return self._chosen(self._known(rows), notify)
+
+    def _chosen(self, known: list[Individual], notify: Callable[[str], None]) -> Trial:
         if not known:
             notify("no finalist could be trained: the search's best is kept")
             return self.best
         chosen = max(known, key=lambda one: order_of_merit(one, self.objective))
+        if self._is_short_of_target(chosen) and self.best.number not in {o.number for o in known}:
+            # They were chosen by size; the most accurate may be one that wasn't tried.
+            return self.best
         return self.storage.trial(chosen.number)
 
-    def _candidates(self) -> list[Individual]:
+    def _next(self, rows: list[dict[str, Any]], count: int) -> list[Individual]:
+        """Return up to ``count`` candidates to be trained next, given what was trained."""
         archive = Archive(self.objective)
         for trial in self.storage.trials():
             archive.add(trial.individual)
-        front = sorted(archive.front, key=self._fitness, reverse=True)
-        others = [one for one in front if one.number != self.best.number]
-        return [self.best.individual, *others][: self.count]
+        tried = {row["trial"] for row in rows}
+        if not isinstance(self.objective, TargetAccuracy):
+            others = sorted(archive.front, key=self._fitness, reverse=True)
+            ranked = [self.best.individual, *others]
+            return list({o.number: o for o in ranked if o.number not in tried}.values())[:count]
+        reached = [o for o in self._known(rows) if not self._is_short_of_target(o)]
+        failed = tried - {one.number for one in reached}
+        ladder = plausible(archive.front, self.objective)
+        return next_sizes(
+            ladder, reached, [self.storage.trial(one).individual for one in failed], count
+        )
+
+    def _known(self, rows: list[dict[str, Any]]) -> list[Individual]:
+        """Return those that were trained in full, with what that measured."""
+        measured = [_in_full(self.storage.trial(row["trial"]), row) for row in rows]
+        return [one for one in measured if one is not None]
+
+    def _is_short_of_target(self, individual: Individual) -> bool:
+        assert individual.measurement is not None, "candidates are measured"
+        return isinstance(self.objective, TargetAccuracy) and not self.objective.is_reached(
+            individual.measurement
+        )
 
     def _fitness(self, individual: Individual) -> float:
         assert individual.measurement is not None, "the front is measured"
