@@ -24,11 +24,14 @@ from evoconv.genomes.constraints import Limits
 from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
-from evoconv.problems.training import TrainingSetting, stratified_subset, train_topology
+from evoconv.problems.training import (
+    TrainingSetting,
+    measures_on,
+    stratified_subset,
+    train_topology,
+)
 from evoconv.problems.workplace import Workplace
 from evoconv.seeds import Purpose, stream
-from evoconv.training.loop import predict_logits
-from evoconv.training.metrics import measure
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 
@@ -133,8 +136,7 @@ def _train(
         seed=1 if size is None else 0,
         epochs=epochs,
     )
-    logits = predict_logits(network, workplace.tensor, torch.from_numpy(validation), precision)
-    accuracy = measure(logits.numpy(), labels[validation])["accuracy"]
+    accuracy = measures_on(network, validation, workplace, precision, Patient())["accuracy"]
     return {"accuracy": accuracy, "seconds": reports[-1].seconds}
 
 

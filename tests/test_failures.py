@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,8 +19,10 @@ import evoconv
 from evoconv.cli import main
 from evoconv.errors import SearchFailed
 from evoconv.execution.executor import Progress
+from evoconv.genomes.topology import Topology
 from evoconv.records import Failure, FailureKind, Individual, TrialState
 from evoconv.study.stop import Tally
+from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
 from tests.small_studies import (
     FAST,
@@ -177,6 +179,24 @@ def test_ctrl_c_saves_the_best_and_says_how_to_go_on(
     after = finished(trials_in(run))
     assert {number: after[number] for number in done} == done
     assert_usable(run)
+
+
+@pytest.mark.slow
+def test_an_interrupt_saves_the_best_though_a_later_repeat_was_quicker(source: Path) -> None:
+    run = source.parent / "run"
+    assert main(["evolve", str(source), "--out", str(run), *flags(LONG_END), "--quiet"]) == 0
+    final = note_in(run, "final")
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        storage.set_note("final", final | {"rows": [o for o in final["rows"] if o["number"] == 1]})
+        storage.set_note("checked", None)
+    shutil.rmtree(run / "best")
+
+    with start("resume", "run", cwd=source.parent) as process:
+        wait_until(lambda: len(workers_of(process)) >= 2, "the workers start")
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate()
+    assert "best so far is in run/best" in err
+    assert len(evoconv.load(run).classes) == 3
 
 
 @pytest.mark.slow

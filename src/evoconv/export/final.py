@@ -20,7 +20,7 @@ from evoconv.execution.executor import Control
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.weights import load_weights, weights_to_bytes
-from evoconv.problems.training import TrainingSetting, curve_points, train_topology
+from evoconv.problems.training import FullTraining, curve_points
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.loop import predict_logits
@@ -40,33 +40,16 @@ class FinalTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFinal:
-    """The task that trains a topology on every training image, then tests it.
+    """The task that trains a topology on every training image, then tests it."""
 
-    Training takes ``epochs`` epochs or ``time_limit_s`` seconds, whichever is less; the schedule is
-    stretched to fit.
-    """
-
-    topology: Topology
-    seed: int
-    setting: TrainingSetting
-    epochs: int
-    time_limit_s: float | None
+    training: FullTraining
     split: SplitOptions
     study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:
         """Return the trained network; raises ``JobFailed`` if the loss left the finite numbers."""
         rows = workplace.splits.training
-        network, reports = train_topology(
-            self.topology,
-            workplace,
-            rows,
-            self.setting,
-            control,
-            seed=self.seed,
-            epochs=self.epochs,
-            time_limit_s=self.time_limit_s,
-        )
+        network, reports = self.training.on(rows, workplace, control)
         curve = tuple(curve_points(reports, fold=0))
         return _tested(network, workplace, self.split, self.study_seed, curve, len(rows))
 

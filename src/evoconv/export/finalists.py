@@ -11,6 +11,7 @@ stopped.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from evoconv.evolution.pareto import Archive
@@ -20,7 +21,7 @@ from evoconv.export.ladder import next_sizes, plausible
 from evoconv.genomes.topology import Topology
 from evoconv.problems.finalist import TrainFinalist
 from evoconv.problems.objectives import TargetAccuracy
-from evoconv.problems.training import TrainingSetting
+from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Individual, Measurement, Objective, Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.finished import FINALISTS_NOTE
@@ -95,20 +96,24 @@ class Finalists:
 
     def _next(self, rows: list[dict[str, Any]], count: int) -> list[Individual]:
         """Return up to ``count`` candidates to be trained next, given what was trained."""
-        archive = Archive(self.objective)
-        for trial in self.storage.trials():
-            archive.add(trial.individual)
         tried = {row["trial"] for row in rows}
         if not isinstance(self.objective, TargetAccuracy):
-            others = sorted(archive.front, key=self._fitness, reverse=True)
+            others = sorted(self._front, key=self._fitness, reverse=True)
             ranked = [self.best.individual, *others]
             return list({o.number: o for o in ranked if o.number not in tried}.values())[:count]
         reached = [o for o in self._known(rows) if not self._is_short_of_target(o)]
         failed = tried - {one.number for one in reached}
-        ladder = plausible(archive.front, self.objective)
+        ladder = plausible(self._front, self.objective)
         return next_sizes(
             ladder, reached, [self.storage.trial(one).individual for one in failed], count
         )
+
+    @cached_property
+    def _front(self) -> list[Individual]:
+        archive = Archive(self.objective)
+        for trial in self.storage.trials():
+            archive.add(trial.individual)
+        return archive.front
 
     def _known(self, rows: list[dict[str, Any]]) -> list[Individual]:
         """Return those that were trained in full, with what that measured."""
@@ -141,11 +146,13 @@ class Finalists:
     def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
         assert isinstance(individual.genome, Topology)
         return TrainFinalist(
-            topology=individual.genome,
-            seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
-            setting=self.setting,
-            epochs=self.setting.recipe.longest_training(self.num_images),
-            time_limit_s=limit_s,
+            training=FullTraining(
+                topology=individual.genome,
+                seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
+                setting=self.setting,
+                epochs=self.setting.recipe.longest_training(self.num_images),
+                time_limit_s=limit_s,
+            )
         )
 
 

@@ -23,7 +23,7 @@ from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal, stored_
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.topology import Topology
-from evoconv.problems.training import TrainingSetting
+from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.storage import Storage
@@ -125,11 +125,13 @@ class Finish:
         self, topology: Topology, purpose: Purpose, number: int, limit_s: float | None
     ) -> TrainFinal:
         return TrainFinal(
-            topology=topology,
-            seed=seed_for(self.study_seed, purpose, number),
-            setting=self.setting,
-            epochs=self.setting.recipe.longest_training(self.num_training_images),
-            time_limit_s=limit_s,
+            training=FullTraining(
+                topology=topology,
+                seed=seed_for(self.study_seed, purpose, number),
+                setting=self.setting,
+                epochs=self.setting.recipe.longest_training(self.num_training_images),
+                time_limit_s=limit_s,
+            ),
             split=self.split,
             study_seed=self.study_seed,
         )
@@ -170,7 +172,7 @@ class Finish:
         result: FinalTraining = outcome.result
         file = self.folder / "test" / f"{name}-{outcome.number}.npz"
         _save_logits(file, result)
-        if name == "repeat" and outcome.number == 0:
+        if is_kept(name, outcome.number):
             save_model(self.folder / "best", self.description, result.weights)
         return {
             "name": name,
@@ -182,6 +184,11 @@ class Finish:
             "curve": [[one.epoch, one.seconds, one.train_loss] for one in result.curve],
             "at": time.time(),
         }
+
+
+def is_kept(name: str, number: int) -> bool:
+    """Return whether that row's network is the one kept in ``best``: not the quickest repeat."""
+    return name == "repeat" and number == 0
 
 
 def _save_logits(file: Path, result: FinalTraining) -> None:

@@ -22,14 +22,14 @@ from evoconv.problems.options import SavingOptions
 from evoconv.problems.training import (
     TrainingSetting,
     curve_points,
+    measures_on,
     new_network,
     stratified_subset,
     train_network,
 )
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint, Measurement, Objective
-from evoconv.training.loop import EpochReport, predict_logits
-from evoconv.training.metrics import measure as measures_of
+from evoconv.training.loop import EpochReport
 from evoconv.training.stopping import Stop, StoppingOptions, stop_reason
 
 # Images on which inserted normalisations are set to do nothing.
@@ -144,14 +144,8 @@ class CandidateTraining:
 
     def measure(self, network: nn.Module, rows: npt.NDArray[np.int64]) -> dict[str, float]:
         """Return all measures of the network on the rows."""
-        logits = predict_logits(
-            network,
-            self.workplace.tensor,
-            torch.from_numpy(rows),
-            self.plan.setting.precision,
-            self.control,
-        )
-        return measures_of(logits.numpy(), self.workplace.image_set.labels[rows])
+        precision = self.plan.setting.precision
+        return measures_on(network, rows, self.workplace, precision, self.control)
 
 
 class _Validation:

@@ -17,7 +17,8 @@ from evoconv.networks.initialise import initialise
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.freezing import Course, train_thawing
-from evoconv.training.loop import AfterEpoch, EpochReport
+from evoconv.training.loop import AfterEpoch, EpochReport, predict_logits
+from evoconv.training.metrics import measure
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 
@@ -105,6 +106,48 @@ def train_network(
         class_weights=workplace.class_weights(rows, setting.recipe.class_weights),
         after_epoch=after_epoch,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullTraining:
+    """The training of a topology as a final network is trained.
+
+    It takes ``epochs`` epochs or ``time_limit_s`` seconds, whichever is less; the schedule is
+    stretched to fit.
+    """
+
+    topology: Topology
+    seed: int
+    setting: TrainingSetting
+    epochs: int
+    time_limit_s: float | None
+
+    def on(
+        self, rows: npt.NDArray[np.int64], workplace: Workplace, control: Control
+    ) -> tuple[nn.Module, list[EpochReport]]:
+        """Return the network trained on the rows, and its reports, as ``train_topology`` does."""
+        return train_topology(
+            self.topology,
+            workplace,
+            rows,
+            self.setting,
+            control,
+            seed=self.seed,
+            epochs=self.epochs,
+            time_limit_s=self.time_limit_s,
+        )
+
+
+def measures_on(
+    network: nn.Module,
+    rows: npt.NDArray[np.int64],
+    workplace: Workplace,
+    precision: Precision,
+    control: Control,
+) -> dict[str, float]:
+    """Return all measures of the network on the rows."""
+    logits = predict_logits(network, workplace.tensor, torch.from_numpy(rows), precision, control)
+    return measure(logits.numpy(), workplace.image_set.labels[rows])
 
 
 def new_network(

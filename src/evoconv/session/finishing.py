@@ -6,7 +6,7 @@ from pathlib import Path
 from evoconv.execution.executor import Executor
 from evoconv.export.check import check_saved
 from evoconv.export.finalists import Finalists
-from evoconv.export.finish import Finish, save_search_weights
+from evoconv.export.finish import Finish, is_kept, save_search_weights
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.reference import baseline
 from evoconv.genomes.topology import Topology
@@ -115,12 +115,13 @@ class Finishing:
 
 def save_best_so_far(session: Session) -> None:
     """Save the best with its weights from the search; the test split stays unread."""
-    tested = session.storage.note("final") or {"rows": []}
+    final = session.storage.note("final") or {"rows": []}
+    has_final_weights = any(is_kept(row["name"], row["number"]) for row in final["rows"])
     tally = Tally(session.objective)
     for trial in session.storage.trials():
         if trial.state.is_finished:
             tally.add(trial.individual)
-    if tally.best is not None and not tested["rows"]:
+    if tally.best is not None and not has_final_weights:
         topology = tally.best.genome
         assert isinstance(topology, Topology)
         description = session.prepared.description(topology)
