@@ -14,9 +14,9 @@ from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.strategy import Strategy
 from evoconv.execution.executor import Control, Executor, Job
 from evoconv.genomes.constraints import Limits
-from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.shapes import Cost
 from evoconv.genomes.space import TopologySpace
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.problems.objectives import OBJECTIVES
 from evoconv.records import CurvePoint, Individual, Measurement

@@ -21,8 +21,8 @@ from benchmarks.cells import Cells, print_table, setting
 from benchmarks.evaluations import Patient, images_of, stored_precision
 from evoconv.data.augmentation import Augmentation
 from evoconv.genomes.constraints import Limits
-from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.space import TopologySpace
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.problems.training import (
     TrainingSetting,

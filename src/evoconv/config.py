@@ -22,7 +22,7 @@ from evoconv.evolution.options import EvolutionOptions
 from evoconv.execution.options import WorkerOptions
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.constraints import Limits
-from evoconv.genomes.search_space import SpaceOptions
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.option_text import flag_of, parse_option
 from evoconv.options import Options
 from evoconv.problems.objectives import FitnessOptions
@@ -106,21 +106,21 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "guessing_epochs": 2,
         "optimism": 2.0,
         "max_trainings": 2,
-        "population": 12,
+        "target_slack": 1.75,
+        "population": 20,
         "crossover": 0.4,
         "mutation": 0.8,
         "parent_selection": "probabilistic-tournament",
         "step_half_life": 100.0,
-        "min_filters": 2,
+        "min_filters": 4,
         "max_filters": 64,
-        "min_kernel": 1,
+        "min_kernel": 3,
         "max_kernel": 5,
-        "square": False,
-        "max_stride": 2,
-        "pool_stride": "either",
+        "sizes": "log",
+        "max_stride": 1,
         "pool_padding": "same",
-        "min_features_at_birth": 3,
-        "max_features_at_birth": 6,
+        "min_features_at_birth": 4,
+        "max_features_at_birth": 8,
         "min_classifier": 0,
         "max_classifier_at_birth": 1,
         "max_classifier": 2,
@@ -135,13 +135,15 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "reduction": "global-average",
         "modification": "stepwise",
         "change_share": 0.5,
-        "add_share": 0.2,
-        "delete_share": 0.2,
+        "add_share": 0.15,
+        "delete_share": 0.15,
         "switch_share": 0.1,
+        "scale_share": 0.1,
         "step_share": 0.15,
         "crossover_points": 2,
         "rules": (
             "convolution-first",
+            "filters-never-shrink",
             "no-consecutive-poolings",
             "strides-within-windows",
             "least-resolution",

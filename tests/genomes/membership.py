@@ -2,8 +2,8 @@
 
 from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling, Residual
 from evoconv.genomes.rules import Frame, broken_rules
-from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.shapes import cost
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 
 

@@ -13,8 +13,8 @@ from evoconv.genomes.layers import (
     Residual,
 )
 from evoconv.genomes.rules import RULES
-from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.shapes import output_size
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 
 Size = tuple[int, int]
@@ -120,7 +120,9 @@ def space_options(draw: st.DrawFn) -> SpaceOptions:
         change_share=0.25,
         add_share=0.25,
         delete_share=0.25,
-        switch_share=0.25,
+        switch_share=0.15,
+        scale_share=0.1,
+        sizes=draw(st.sampled_from(("linear", "log"))),
         modification=draw(st.sampled_from(("gaussian", "stepwise"))),
         crossover_points=draw(st.integers(1, 4)),
         mutation_spread=1.0,

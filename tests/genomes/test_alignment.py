@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from evoconv.genomes.alignment import Alignment, Origin, align
 from evoconv.genomes.cross_topology import cross
+from evoconv.genomes.draw_topology import draw_topology
 from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling, Residual
-from evoconv.genomes.search_space import SpaceOptions, draw_topology
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from tests.genomes.strategies import input_shapes, topologies
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoconv.genomes.cross_topology import cross, join_in_turn
+from evoconv.genomes.draw_topology import draw_topology
 from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling
-from evoconv.genomes.search_space import SpaceOptions, draw_topology
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 
 SHAPE = (1, 28, 28)

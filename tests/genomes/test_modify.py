@@ -1,13 +1,22 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evoconv.genomes.draw_topology import draw_dense, draw_feature_layer
 from evoconv.genomes.layers import LAYER_KINDS, Convolution, Dense, Layer, Pooling, Residual
-from evoconv.genomes.modify import MODIFICATIONS, is_modifiable, modify_layer, resize_pooling
-from evoconv.genomes.search_space import SpaceOptions, draw_dense, draw_feature_layer
+from evoconv.genomes.modify import (
+    MODIFICATIONS,
+    is_modifiable,
+    modify_layer,
+    resize_pooling,
+    scale_layers,
+)
+from evoconv.genomes.space_options import SpaceOptions
+from evoconv.genomes.topology import Topology
 
 OPTIONS = SpaceOptions(
     min_filters=2,
@@ -85,6 +94,39 @@ def test_dropout_moves_by_whole_percents() -> None:
         "dropout by 5%": Dense(units=290, dropout=0.34),
         "dropout by -5%": Dense(units=290, dropout=0.24),
     }
+
+
+@pytest.mark.parametrize(
+    ("filters", "steps"), [(2, {2}), (8, {8, -4}), (32, {32, -16}), (50, {14, -25}), (64, {-32})]
+)
+def test_sizes_in_proportion_go_by_a_factor(filters: int, steps: set[int]) -> None:
+    # A fifth of the five octaves: a factor of two.
+    options = replace(OPTIONS, sizes="log", step_share=0.2)
+    texts = modified(Convolution(filters=filters, kernel=(3, 3)), options).keys()
+    assert {one for one in texts if "filters" in one} == {f"filters by {step}" for step in steps}
+
+
+def test_all_layers_are_scaled_by_one_factor_within_their_ranges() -> None:
+    options = replace(OPTIONS, max_filters=32, min_units=10, max_units=40, step_share=0.25)
+    topology = Topology(
+        features=(
+            Convolution(filters=4, kernel=(3, 3)),
+            Pooling(size=(2, 2)),
+            Residual(filters=30, kernel=(3, 3)),
+        ),
+        classifier=(Dense(units=20),),
+        reduction="flatten",
+    )
+    drawn = {}
+    for seed in range(20):
+        scaled, text = scale_layers(topology, options, np.random.default_rng(seed), 1.0)
+        drawn[text] = [
+            *(one.filters for one in scaled.features if not isinstance(one, Pooling)),
+            scaled.classifier[0].units,
+        ]
+        assert scaled.features[1] == topology.features[1]
+    # A quarter of four octaves of filters, and of two of units.
+    assert drawn == {"scale up": [8, 32, 28], "scale down": [2, 15, 14]}
 
 
 @pytest.mark.parametrize(("scale", "step"), [(1.0, 16), (0.5, 8), (0.1, 2), (0.001, 1)])

@@ -11,8 +11,8 @@ from evoconv.evolution.strategy import Space
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.layers import Convolution, Pooling, Residual
 from evoconv.genomes.rules import RULES
-from evoconv.genomes.search_space import SpaceOptions
 from evoconv.genomes.space import TopologySpace
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from tests.genomes.membership import check_membership
 from tests.genomes.strategies import space_options

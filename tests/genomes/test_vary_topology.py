@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.cross_topology import cross
+from evoconv.genomes.draw_topology import draw_topology
 from evoconv.genomes.layers import (
     LAYER_KINDS,
     Convolution,
@@ -16,7 +17,7 @@ from evoconv.genomes.layers import (
     Pooling,
     Residual,
 )
-from evoconv.genomes.search_space import SpaceOptions, draw_topology
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vary_topology import CHANGES, mutate, switch_layers
 from tests.genomes.membership import check_membership
@@ -128,6 +129,26 @@ def test_stepwise_operators_are_named_after_what_they_do() -> None:
         assert abs(kinds[name] - share * num_draws) < 4 * sigma
     # 25 % of 290 units, of 40 filters and of 90 % dropout, which starts at nothing.
     assert names.keys() >= {"modify units by 72", "modify filters by 10", "modify dropout by 22%"}
+
+
+def test_scaling_is_a_mutation_of_its_share() -> None:
+    rng = np.random.default_rng(1)
+    options = replace(STEPWISE, switch_share=0.0, scale_share=0.2)
+    num_draws = 4_000
+    names = Counter(mutate(FIRST, options, SHAPE, rng)[1] for _ in range(num_draws))
+    sigma = (num_draws * 0.2 * 0.8) ** 0.5
+    assert abs(names["scale up"] + names["scale down"] - 0.2 * num_draws) < 4 * sigma
+
+
+def test_gaussian_sizes_in_proportion_stay_in_range_and_reach_further_up_than_down() -> None:
+    options = replace(OPTIONS, min_filters=2, max_filters=200, sizes="log", mutation_spread=0.3)
+    children = children_by("change", topology_of(convolution(20), units=()), options)
+    filters = np.array([one.features[0].filters for one in children])  # type: ignore[union-attr]
+    filters = filters[filters != 20]
+    assert filters.min() >= 2
+    assert filters.max() <= 200
+    assert abs(np.median(np.log(filters / 20))) < 0.2
+    assert filters.mean() > 30
 
 
 def test_a_smaller_scale_takes_smaller_steps() -> None:

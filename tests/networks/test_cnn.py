@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from evoconv.errors import ConfigError
+from evoconv.genomes.draw_topology import draw_topology
 from evoconv.genomes.layers import (
     ACTIVATIONS,
     LAYER_KINDS,
@@ -21,8 +22,8 @@ from evoconv.genomes.layers import (
     Residual,
 )
 from evoconv.genomes.reference import REFERENCES, baseline
-from evoconv.genomes.search_space import SpaceOptions, draw_topology
 from evoconv.genomes.shapes import cost, layer_table
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import ACTIVATION_MODULES, FEATURE_BUILDERS, build
 from evoconv.networks.initialise import initialise

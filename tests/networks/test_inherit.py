@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from evoconv.errors import ConfigError, StudyError
 from evoconv.genomes.alignment import align
 from evoconv.genomes.cross_topology import cross
+from evoconv.genomes.draw_topology import draw_topology
 from evoconv.genomes.layers import Convolution, Dense, Layer, Pooling, Residual
-from evoconv.genomes.search_space import SpaceOptions, draw_topology
 from evoconv.genomes.shapes import feature_shapes
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.inherit import Inheritance, inherit

@@ -94,6 +94,16 @@ def test_a_target_of_no_error_can_be_aimed_at() -> None:
     assert perfect.fitness(measured(0.99, 100)) < perfect.fitness(measured(0.999, 100))
 
 
+def test_slack_leaves_error_to_the_full_training_and_counts_nothing_as_reached() -> None:
+    slack = choose_objective("accuracy", FitnessOptions(target_accuracy=0.99, target_slack=2.0))
+    assert isinstance(slack, TargetAccuracy)
+    small, accurate = measured(0.985, 999, error=0.005), measured(0.999, 1_000, error=0.005)
+    assert slack.fitness(small) > slack.fitness(accurate)
+    assert TARGET.fitness(small) < TARGET.fitness(accurate)
+    assert not slack.is_reached(small)
+    assert slack.merit(small) < slack.merit(accurate)
+
+
 def test_a_target_is_reached_only_with_a_standard_error_to_spare() -> None:
     assert isinstance(TARGET, TargetAccuracy)
     assert not TARGET.is_reached(measured(0.9905, 10))

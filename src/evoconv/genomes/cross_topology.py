@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from numpy.random import Generator
 
+from evoconv.genomes.draw_topology import assemble
 from evoconv.genomes.layers import Layer, Pooling
-from evoconv.genomes.search_space import SpaceOptions, assemble
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 
 L = TypeVar("L", bound=Layer)

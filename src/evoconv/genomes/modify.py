@@ -1,10 +1,11 @@
-"""Stepwise modification: one value of one layer goes up or down by a step.
+"""Stepwise modification: one value of one layer goes up or down by a step, or all sizes do.
 
 Source: Litzinger, Klos & Schiffmann: "in-/decrement of values decaying over time", from exploring
 to refining. Which values, and how large the steps are, is not published. Here what is modified is
 drawn uniformly among the properties of a layer that have a choice, and the direction among those
-that the range leaves. What has no order (activation, kind of a pooling, its stride of 1 or its
-size) becomes another one.
+that the range leaves. Filters and units may go by a factor instead of a step: 2 are much to a
+layer of 4, and nothing to one of 60. What has no order (activation, kind of a pooling, its stride
+of 1 or its size) becomes another one.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 from numpy.random import Generator
 
 from evoconv.genomes.layers import Convolution, Dense, Layer, Pair, Pooling, Residual
-from evoconv.genomes.search_space import SpaceOptions
+from evoconv.genomes.space_options import SpaceOptions
+from evoconv.genomes.topology import Topology
 
 # Dropout moves in whole percents: finer differences can't be measured.
 _PERCENT = 100
@@ -39,6 +41,22 @@ class _Mover(NamedTuple):
         signs = [sign for sign, is_free in ((-1, value > low), (1, value < high)) if is_free]
         moved = value + signs[self.pick(len(signs))] * step
         return min(max(moved, min(value, low)), max(value, high))
+
+    def move_size(self, value: int, low: int, high: int) -> int:
+        """Return the number of filters or units one step up or down, as ``move`` does.
+
+        With sizes in proportion the step is a share of the value, the same at either end.
+        """
+        if self.options.sizes == "linear":
+            return self.move(value, low, high)
+        signs = [sign for sign, is_free in ((-1, value > low), (1, value < high)) if is_free]
+        return self.scaled(value, low, high, signs[self.pick(len(signs))])
+
+    def scaled(self, value: int, low: int, high: int, sign: int) -> int:
+        """Return the size in proportion larger (1) or smaller (-1), by at least 1, in its range."""
+        factor: float = (high / low) ** (sign * self.scale * self.options.step_share)
+        step = max(1, abs(round(value * factor) - value))
+        return min(max(value + sign * step, min(value, low)), max(value, high))
 
     def move_pair(self, pair: Pair, low: int, high: int) -> tuple[Pair, str]:
         """Return the pair with one side moved, or both where sides are equal; and how."""
@@ -66,6 +84,33 @@ def modify_layer(
     return choices[int(rng.integers(len(choices)))](layer, _Mover(options, rng, scale))
 
 
+def scale_layers(
+    topology: Topology, options: SpaceOptions, rng: Generator, scale: float
+) -> tuple[Topology, str]:
+    """Return the topology with all filters and units larger, or smaller, by one factor; and how.
+
+    The factor is that of a modification in proportion; each size moves by at least 1, within its
+    range.
+    """
+    mover = _Mover(options, rng, scale)
+    sign = (-1, 1)[mover.pick(2)]
+
+    def scaled(layer: Any) -> Any:
+        if isinstance(layer, Pooling):
+            return layer
+        if isinstance(layer, Dense):
+            units = mover.scaled(layer.units, options.min_units, options.max_units, sign)
+            return replace(layer, units=units)
+        filters = mover.scaled(layer.filters, options.min_filters, options.max_filters, sign)
+        return replace(layer, filters=filters)
+
+    return replace(
+        topology,
+        features=tuple(map(scaled, topology.features)),
+        classifier=tuple(map(scaled, topology.classifier)),
+    ), f"scale {'down' if sign < 0 else 'up'}"
+
+
 def is_modifiable(layer: Layer, options: SpaceOptions) -> bool:
     """Return whether any value of the layer has a range of more than one."""
     return bool(_choices(layer, options))
@@ -87,7 +132,7 @@ def _choices(layer: Layer, options: SpaceOptions) -> list[Modification]:
 
 
 def _modify_filters(layer: Convolution | Residual, mover: _Mover) -> tuple[Layer, str]:
-    filters = mover.move(layer.filters, mover.options.min_filters, mover.options.max_filters)
+    filters = mover.move_size(layer.filters, mover.options.min_filters, mover.options.max_filters)
     return replace(layer, filters=filters), f"filters by {filters - layer.filters}"
 
 
@@ -119,7 +164,7 @@ def _modify_kind(layer: Pooling, _: _Mover) -> tuple[Layer, str]:
 
 
 def _modify_units(layer: Dense, mover: _Mover) -> tuple[Layer, str]:
-    units = mover.move(layer.units, mover.options.min_units, mover.options.max_units)
+    units = mover.move_size(layer.units, mover.options.min_units, mover.options.max_units)
     return replace(layer, units=units), f"units by {units - layer.units}"
 
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from numpy.random import Generator
 
+from evoconv.genomes.draw_topology import assemble, draw_pooling, make_convolution
 from evoconv.genomes.layers import Convolution, Pooling, Residual
 from evoconv.genomes.modify import resize_pooling
-from evoconv.genomes.search_space import SpaceOptions, assemble, draw_pooling, make_convolution
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 
 # Twice a limit is 'far'; nearer, only gentle steps are taken while they help.

@@ -15,11 +15,12 @@ from numpy.random import Generator
 from evoconv.errors import ConfigError
 from evoconv.genomes.constraints import Limits, violations
 from evoconv.genomes.cross_topology import cross
+from evoconv.genomes.draw_topology import assemble, draw_topology, make_convolution
 from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling, Residual
 from evoconv.genomes.repair_topology import repair_topology
 from evoconv.genomes.rules import Frame, broken_rules
-from evoconv.genomes.search_space import SpaceOptions, assemble, draw_topology, make_convolution
 from evoconv.genomes.shapes import Cost, cost
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vary_topology import mutate
 

@@ -9,8 +9,10 @@ operator that is impossible leaves its share to the others.
 
 Stepwise modification (modify.py) and the exchange of two layers are those of Litzinger, Klos &
 Schiffmann. Which layers change places is not published: here two unequal ones of the same part.
+Scaling all layers at once is the house's own.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -19,10 +21,7 @@ from typing import Any, TypeVar
 from numpy.random import Generator
 
 from evoconv.errors import ConfigError
-from evoconv.genomes.layers import Convolution, Dense, Layer, Pooling, Residual
-from evoconv.genomes.modify import is_modifiable, modify_layer, resize_pooling
-from evoconv.genomes.search_space import (
-    SpaceOptions,
+from evoconv.genomes.draw_topology import (
     assemble,
     draw_activation,
     draw_dense,
@@ -31,6 +30,9 @@ from evoconv.genomes.search_space import (
     draw_side_pair,
     draw_strides,
 )
+from evoconv.genomes.layers import Convolution, Dense, Layer, Pooling, Residual
+from evoconv.genomes.modify import is_modifiable, modify_layer, resize_pooling, scale_layers
+from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 
 L = TypeVar("L", bound=Layer)
@@ -46,9 +48,9 @@ def mutate(
 ) -> tuple[Topology, str]:
     """Return a mutated topology and the name of the operator.
 
-    Operators are change, add, delete and switch; with stepwise modification insert, delete, switch
-    and what is modified, e.g. ``modify filters by -8``. ``scale`` in (0, 1] is the share of the
-    largest step that is taken then.
+    Operators are change, add, delete, switch and scale; with stepwise modification insert, delete,
+    switch, scale and what is modified, e.g. ``modify filters by -8``. ``scale`` in (0, 1] is the
+    share of the largest step that is taken then, and when scaling.
 
     Redrawing can give what was there before, so the result may equal the topology given.
     """
@@ -66,6 +68,8 @@ def mutate(
     if switchable:
         shares["switch"] = options.switch_share
     is_stepwise = options.modification == "stepwise"
+    if options.scale_share:
+        shares["scale"] = options.scale_share
     match name := _roulette(shares, rng):
         case "change" if is_stepwise:
             child, name = _modify_layer(topology, options, rng, scale)
@@ -76,6 +80,8 @@ def mutate(
             name = "insert" if is_stepwise else name
         case "delete":
             child = _delete_layer(topology, deletable, rng)
+        case "scale":
+            child, name = scale_layers(topology, options, rng, scale)
         case _:
             child = _switch_two(topology, switchable, rng)
     return assemble(child.features, child.classifier, child.reduction, options, input_shape), name
@@ -194,7 +200,7 @@ def _change_filters(
     layer: Convolution | Residual, options: SpaceOptions, rng: Generator
 ) -> Convolution | Residual:
     low, high = options.min_filters, options.max_filters
-    return replace(layer, filters=round(_gauss(layer.filters, low, high, options, rng)))
+    return replace(layer, filters=_gauss_size(layer.filters, low, high, options, rng))
 
 
 def _change_kernel(
@@ -228,7 +234,7 @@ def _change_pool_stride(layer: Pooling, options: SpaceOptions, rng: Generator) -
 
 def _change_units(layer: Dense, options: SpaceOptions, rng: Generator) -> Dense:
     low, high = options.min_units, options.max_units
-    return replace(layer, units=round(_gauss(layer.units, low, high, options, rng)))
+    return replace(layer, units=_gauss_size(layer.units, low, high, options, rng))
 
 
 def _change_dropout(layer: Dense, options: SpaceOptions, rng: Generator) -> Dense:
@@ -253,6 +259,14 @@ def _changes_of(layer: Layer, options: SpaceOptions) -> tuple[Change, ...]:
     if isinstance(layer, Convolution | Residual) and options.max_stride > 1:
         return (*changes, _change_stride)
     return changes
+
+
+def _gauss_size(value: int, low: int, high: int, options: SpaceOptions, rng: Generator) -> int:
+    """Return the size moved by a Gaussian step in its range, or in the range's logarithm."""
+    if options.sizes == "linear":
+        return round(_gauss(value, low, high, options, rng))
+    moved = _gauss(math.log(value), math.log(low), math.log(high), options, rng)
+    return round(math.exp(moved))
 
 
 def _gauss(value: float, low: float, high: float, options: SpaceOptions, rng: Generator) -> float:

@@ -38,6 +38,12 @@ class FitnessOptions(Options):
         at_most=1,
         unit="percent",
     )
+    target_slack: float = option(
+        1.0,
+        "how many times the target's error the search may leave to the full trainings after it",
+        at_least=1,
+        at_most=100,
+    )
     size_price: float = option(
         0.0,
         "points of the measure that ten times as many parameters must gain to be worth it",
@@ -71,16 +77,22 @@ class TargetAccuracy(Objective):
 
     An individual counts as having reached it when its mean validation accuracy minus one standard
     error does: a lucky measurement shouldn't win by its luck.
+
+    Attributes:
+        target: the accuracy, in [0, 1].
+        slack: how many times its error candidates may have without being less fit, as a full
+            training will correct the rest. It has no part in what counts as reached.
     """
 
     target: float
+    slack: float = 1.0
 
     def fitness(self, measurement: Measurement) -> float:
         """Return minus the decades of parameters, and ``_WORTH`` of them per decade of error.
 
-        Only error beyond the target's counts, so that of networks that reach it the smaller is
-        fitter; below it size counts too, or a search would grow large networks before it begins to
-        shrink them.
+        Only error beyond the target's, with its slack, counts, so that of networks that reach it
+        the smaller is fitter; below it size counts too, or a search would grow large networks
+        before it begins to shrink them.
         """
         excess = max(1.0, (1 - _cautious(measurement)) / self._least_error)
         return -_WORTH * math.log10(excess) - _decades(measurement.values)
@@ -102,7 +114,7 @@ class TargetAccuracy(Objective):
     @property
     def _least_error(self) -> float:
         """The target's error; an error of none is out of reach, yet must leave a scale."""
-        return max(1 - self.target, _LEAST_ERROR)
+        return max(self.slack * (1 - self.target), _LEAST_ERROR)
 
     def is_reached(self, measurement: Measurement) -> bool:
         """Return whether the individual counts as having reached the target."""
@@ -121,7 +133,10 @@ def choose_objective(metric: str, options: FitnessOptions) -> Objective:
             other = f"--metric {metric}" if metric != "accuracy" else "--size-price"
             raise ConfigError(f"--target-accuracy can't be combined with {other}")
         return TargetAccuracy(
-            name=plain.name, direction=plain.direction, target=options.target_accuracy
+            name=plain.name,
+            direction=plain.direction,
+            target=options.target_accuracy,
+            slack=options.target_slack,
         )
     if options.size_price:
         return PricedObjective(name=plain.name, direction=plain.direction, price=options.size_price)

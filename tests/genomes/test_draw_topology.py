@@ -1,14 +1,18 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from evoconv.errors import ConfigError
-from evoconv.genomes.layers import Convolution, Dense, Pooling, Residual
-from evoconv.genomes.search_space import (
-    SpaceOptions,
+from evoconv.genomes.draw_topology import (
+    draw_convolution,
+    draw_dense,
     draw_feature_layer,
     draw_topology,
 )
+from evoconv.genomes.layers import Convolution, Dense, Pooling, Residual
 from evoconv.genomes.shapes import cost
+from evoconv.genomes.space_options import SpaceOptions
 
 INPUT_SHAPES = [(1, 28, 28), (3, 32, 32), (1, 8, 8), (1, 64, 64), (1, 3, 40), (2, 1, 1)]
 
@@ -62,6 +66,24 @@ def test_sides_are_drawn_apart_when_they_need_not_be_square() -> None:
     options = SpaceOptions(square=False, convolution_share=1.0)
     layers = [draw_feature_layer(options, rng) for _ in range(400)]
     assert len({layer.kernel for layer in layers if isinstance(layer, Convolution)}) == 16
+
+
+def test_in_proportion_each_octave_of_sizes_is_as_likely() -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(min_filters=2, max_filters=63, sizes="log")
+    num_draws = 5_000
+    octaves = Counter(
+        int(np.log2(draw_convolution(options, rng).filters)) for _ in range(num_draws)
+    )
+    assert set(octaves) == {1, 2, 3, 4, 5}
+    sigma = (num_draws * 0.2 * 0.8) ** 0.5
+    assert all(abs(count - num_draws / 5) < 4 * sigma for count in octaves.values())
+
+
+def test_in_proportion_the_ends_of_the_range_are_drawn_too() -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(min_units=3, max_units=6, sizes="log")
+    assert {draw_dense(options, rng).units for _ in range(300)} == {3, 4, 5, 6}
 
 
 def test_the_share_of_convolutions_is_kept() -> None:
@@ -145,6 +167,7 @@ def test_normalised_convolutions_have_no_bias() -> None:
         ({"dropouts": (0.2, 0.6), "max_dropout": 0.5}, "max_dropout=0.5"),
         ({"change_share": 0.6}, "must add up to 100 %, got 110 %"),
         ({"switch_share": 0.1}, "must add up to 100 %, got 110 %"),
+        ({"scale_share": 0.1}, "must add up to 100 %, got 110 %"),
         ({"max_stride": 0}, "max_stride must be in"),
         ({"crossover_points": 0}, "crossover_points must be in"),
         ({"modification": "random"}, "modification must be one of gaussian, stepwise"),
