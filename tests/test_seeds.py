@@ -49,6 +49,7 @@ def test_purposes_keep_their_values_because_studies_are_stored_with_them() -> No
         "FINAL": 4,
         "BASELINE": 5,
         "FINALIST": 6,
+        "AUGMENTATION": 7,
     }
 
 

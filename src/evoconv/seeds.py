@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     FINAL = 4
     BASELINE = 5
     FINALIST = 6
+    AUGMENTATION = 7
 
 
 def stream(study_seed: int, purpose: Purpose, number: int) -> Generator:

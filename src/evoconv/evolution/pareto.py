@@ -4,6 +4,7 @@ An individual dominates another if it is no worse in any of its values and bette
 front are those that nothing dominates. Values here are oriented so that higher is better.
 """
 
+from collections.abc import Iterable
 from operator import ge
 
 from evoconv.records import Individual, Objective
@@ -21,6 +22,24 @@ class Archive:
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
         self._members: list[tuple[tuple[float, ...], Individual]] = []
+
+    @classmethod
+    def of(cls, objective: Objective, individuals: Iterable[Individual]) -> "Archive":
+        """Return the archive of these individuals."""
+        archive = cls(objective)
+        for one in individuals:
+            archive.add(one)
+        return archive
+
+    @property
+    def fittest_first(self) -> list[Individual]:
+        """The members, the fittest first: costs may count beside the value."""
+
+        def fitness(individual: Individual) -> float:
+            assert individual.measurement is not None, "members are measured"
+            return self._objective.fitness(individual.measurement)
+
+        return sorted(self.front, key=fitness, reverse=True)
 
     @property
     def front(self) -> list[Individual]:

@@ -98,22 +98,18 @@ class Finalists:
         """Return up to ``count`` candidates to be trained next, given what was trained."""
         tried = {row["trial"] for row in rows}
         if not isinstance(self.objective, TargetAccuracy):
-            others = sorted(self._front, key=self._fitness, reverse=True)
-            ranked = [self.best.individual, *others]
+            ranked = [self.best.individual, *self._archive.fittest_first]
             return list({o.number: o for o in ranked if o.number not in tried}.values())[:count]
         reached = [o for o in self._known(rows) if not self._is_short_of_target(o)]
         failed = tried - {one.number for one in reached}
-        ladder = plausible(self._front, self.objective)
+        ladder = plausible(self._archive.front, self.objective)
         return next_sizes(
             ladder, reached, [self.storage.trial(one).individual for one in failed], count
         )
 
     @cached_property
-    def _front(self) -> list[Individual]:
-        archive = Archive(self.objective)
-        for trial in self.storage.trials():
-            archive.add(trial.individual)
-        return archive.front
+    def _archive(self) -> Archive:
+        return Archive.of(self.objective, (one.individual for one in self.storage.trials()))
 
     def _known(self, rows: list[dict[str, Any]]) -> list[Individual]:
         """Return those that were trained in full, with what that measured."""
@@ -126,16 +122,12 @@ class Finalists:
             individual.measurement
         )
 
-    def _fitness(self, individual: Individual) -> float:
-        assert individual.measurement is not None, "the front is measured"
-        return self.objective.fitness(individual.measurement)
-
     def _too_slow(self, candidates: Iterable[Individual], rounds: int) -> str | None:
         """Return a sentence where the time is too short for the candidates' trainings."""
         if self.time_left_s is None:
             return None
         passes = self.setting.recipe.longest_training(self.num_images) * self.num_images
-        slowest_s = max(passes * _seconds_per_image(one) for one in candidates)
+        slowest_s = max(passes * seconds_per_image(one) for one in candidates)
         if _LEAST_LENGTH * rounds * slowest_s <= _SHARE * self.time_left_s:
             return None
         return (
@@ -156,7 +148,8 @@ class Finalists:
         )
 
 
-def _seconds_per_image(individual: Individual) -> float:
+def seconds_per_image(individual: Individual) -> float:
+    """Return what training its network took in the search, seconds per image."""
     assert individual.measurement is not None, "candidates are measured"
     values = individual.measurement.values
     return values["training_seconds"] / values["image_passes"]

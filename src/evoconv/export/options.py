@@ -17,6 +17,11 @@ class FinalOptions(Options):
     final_recipe: str | None = option(
         None, "recipe that the final training is by; unset: that of the search"
     )
+    try_augmentations: bool = option(
+        False,
+        "before the final trainings compare small rotations and mirroring on validation images,"
+        " and use what helps",
+    )
     finalists: int = option(
         0,
         "candidates trained in full, and validated, before the best is chosen; 0: it is chosen by"

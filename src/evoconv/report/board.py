@@ -181,6 +181,8 @@ def _final_title(one: Progress) -> str:
     match one.message:
         case "baseline":
             return "baseline training"
+        case "augmentation":
+            return f"augmentation {one.number + 1}"
         case "finalist":
             return f"finalist {one.number}"
     return f"final training {one.number + 1}"

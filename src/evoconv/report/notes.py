@@ -59,6 +59,18 @@ class Final:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Augmentations:
+    """Augmentations that were compared on a trial's network, and which changes were taken.
+
+    ``values`` are validation measures by the change's name; None where a training failed.
+    """
+
+    trial: int
+    values: Mapping[str, Mapping[str, float] | None]
+    taken: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finalist:
     """A candidate trained in full before the choice.
 
@@ -108,20 +120,26 @@ def read_final(note: Any) -> Final:
     return Final(trial=int(note["trial"]), kept=str(note["kept"]), why=str(note["why"]), rows=rows)
 
 
+def read_augmentations(note: Any) -> Augmentations:
+    """Return what the note ``augmentations`` says."""
+    return Augmentations(
+        trial=int(note["trial"]),
+        values={str(row["name"]): _validated(row) for row in note["rows"]},
+        taken=tuple(str(one) for one in note["taken"]),
+    )
+
+
 def read_finalists(note: Any) -> tuple[Finalist, ...]:
     """Return what the note ``finalists`` says."""
+    return tuple(Finalist(trial=int(row["trial"]), values=_validated(row)) for row in note["rows"])
+
+
+def _validated(row: Any) -> Mapping[str, float] | None:
+    """Return the measures of a full training on validation images; None if it failed."""
+    if "values" not in row:
+        return None
     names = [f"validation_{name.replace('-', '_')}" for name in METRICS]
-    return tuple(
-        Finalist(
-            trial=int(row["trial"]),
-            values={
-                name: float(row["values"][name]) for name in (*names, "validation_accuracy_error")
-            }
-            if "values" in row
-            else None,
-        )
-        for row in note["rows"]
-    )
+    return {name: float(row["values"][name]) for name in (*names, "validation_accuracy_error")}
 
 
 def read_checked(note: Any) -> Checked:

@@ -18,7 +18,7 @@ from evoconv.genomes.reference import baseline
 from evoconv.genomes.shapes import Cost, cost
 from evoconv.genomes.topology import Topology
 from evoconv.records import Trial
-from evoconv.report.notes import Finalist
+from evoconv.report.notes import Augmentations, Finalist
 from evoconv.report.savings import savings_of
 from evoconv.report.standing import Standing, read_standing
 from evoconv.study.storage import Storage
@@ -68,6 +68,7 @@ def summary_of(standing: Standing) -> dict[str, Any]:
         **_test_figures(standing),
         **_baseline_figures(standing),
         **_class_figures(standing),
+        "augmentations": _augmentation_figures(standing.augmentations),
         "finalists": [_finalist_figures(one, standing) for one in standing.finalists],
         "front": [_front_figures(one) for one in standing.front],
         "data": _data_figures(standing),
@@ -183,6 +184,20 @@ def _data_figures(standing: Standing) -> dict[str, Any] | None:
         "num_test": images.num_test,
         "notes": list(images.notes),
     }
+
+
+def _augmentation_figures(compared: Augmentations | None) -> list[dict[str, Any]]:
+    if compared is None:
+        return []
+    names = ("validation_accuracy", "validation_cross_entropy")
+    return [
+        {
+            "augmentation": augmentation,
+            **{name: None if values is None else values[name] for name in names},
+            "taken": augmentation in compared.taken,
+        }
+        for augmentation, values in compared.values.items()
+    ]
 
 
 def _finalist_figures(one: Finalist, standing: Standing) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from evoconv.report.result import FILE_NAME, FITNESS_NAME, FRONT_NAME, as_json, 
 from evoconv.report.sentences import printable
 from evoconv.report.standing import Standing
 from evoconv.report.tables import (
+    augmentations_table,
     best_trials_table,
     finalists_table,
     front_table,
@@ -34,6 +35,8 @@ def print_study(console: Console, standing: Standing, *, num_trials: int = 0) ->
         parts.append(best_trials_table(standing, num_trials))
     if len(standing.front) > 1:
         parts.append(front_table(standing))
+    if standing.augmentations is not None:
+        parts.append(augmentations_table(standing.augmentations))
     if standing.finalists:
         parts.append(finalists_table(standing))
     parts.append(network_table(standing, summary))

@@ -20,17 +20,19 @@ from evoconv.problems.objectives import FitnessOptions, TargetAccuracy, choose_o
 from evoconv.records import Measurement, Objective, Trial, TrialState
 from evoconv.report.notes import (
     DAMAGE,
+    Augmentations,
     Checked,
     Final,
     Finalist,
     FinalRow,
     Images,
+    read_augmentations,
     read_checked,
     read_final,
     read_finalists,
     read_images,
 )
-from evoconv.study.finished import FINALISTS_NOTE, Finished, finished_trials
+from evoconv.study.finished import AUGMENTATIONS_NOTE, FINALISTS_NOTE, Finished, finished_trials
 from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 from evoconv.training.options import METRICS
@@ -64,6 +66,7 @@ class Standing:
     images: Images | None = None
     precision: str | None = None
     stop_reason: str | None = None
+    augmentations: Augmentations | None = None
     finalists: tuple[Finalist, ...] = ()
     final: Final | None = None
     checked: Checked | None = None
@@ -135,9 +138,7 @@ class Standing:
     @cached_property
     def front(self) -> tuple[Trial, ...]:
         """The Pareto front of fitness against parameters and MACs, the fittest first."""
-        archive = Archive(self.objective)
-        for one in self.evaluations:
-            archive.add(one.individual)
+        archive = Archive.of(self.objective, (one.individual for one in self.evaluations))
         return tuple(self.trials[one.number] for one in archive.front)
 
     @property
@@ -226,6 +227,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             images=_optional(read_images, storage.note("data")),
             precision=_optional(lambda note: str(note["description"]), storage.note("precision")),
             stop_reason=_optional(lambda note: str(note["reason"]), storage.note("stop")),
+            augmentations=_optional(read_augmentations, storage.note(AUGMENTATIONS_NOTE)),
             finalists=_read_finalists(storage, trials),
             final=final,
             checked=_optional(read_checked, storage.note(own.checked_note)),

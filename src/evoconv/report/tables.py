@@ -10,6 +10,7 @@ from rich.text import Text
 from evoconv.genomes.shapes import layer_table
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Trial
+from evoconv.report.notes import Augmentations
 from evoconv.report.result import topology_of
 from evoconv.report.sentences import counts_text, measure_text, printable
 from evoconv.report.standing import Standing
@@ -97,6 +98,16 @@ def front_table(standing: Standing) -> RenderableType:
     if len(shown) < len(front):
         title += f" ({len(shown)} of {len(front)})"
     return _trials_table(title, shown, standing)
+
+
+def augmentations_table(compared: Augmentations) -> RenderableType:
+    """Return the augmentations that were compared, and what became of them."""
+    table = new_table("augmentation", *(_TITLES[name] for name in METRICS), "", num_left=1)
+    for name, values in compared.values.items():
+        taken = "used at the end" if name in compared.taken else ""
+        table.add_row(printable(name), *_measures(values or {}, "validation_"), taken)
+    title = f"Augmentations: compared on trial {compared.trial}, on validation images"
+    return Group(Text(title, style="bold"), table)
 
 
 def finalists_table(standing: Standing) -> RenderableType:

@@ -1,9 +1,11 @@
 """The end of a session: a trial finished, checked in a fresh process, and reported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evoconv.evolution.pareto import Archive
 from evoconv.execution.executor import Executor
+from evoconv.export.augmentations import Augmentations, chosen_augmentation
 from evoconv.export.check import check_saved
 from evoconv.export.finalists import Finalists
 from evoconv.export.finish import Finish, is_kept, save_search_weights
@@ -63,6 +65,29 @@ class Finishing:
         note = finish.run_on(executor, session.watch.finishing)
         if note["why"] and note["why"] != "asked for":
             session.watch.notify(f"the network keeps its weights from the search: {note['why']}")
+
+    def setting(self, executor: Executor) -> TrainingSetting:
+        """Return how the final trainings go, with the augmentation that suits if one was found."""
+        setting, storage = self.session.final_setting(executor), self.session.storage
+        return replace(setting, augmentation=chosen_augmentation(storage, setting.augmentation))
+
+    def tuned_setting(self, executor: Executor) -> TrainingSetting:
+        """Return the same after augmentations were compared, where they are to be."""
+        session, options = self.session, self.session.config.final
+        setting = session.final_setting(executor)
+        if not options.try_augmentations or options.final == "evolved":
+            return setting
+        candidates = (one.individual for one in session.storage.trials())
+        augmentations = Augmentations(
+            storage=session.storage,
+            individual=Archive.of(session.objective, candidates).fittest_first[0],
+            setting=setting,
+            study_seed=session.config.seed,
+            num_images=len(session.prepared.splits.folds[0][0]),
+            time_left_s=session.timetable.left_for_training_s(),
+        )
+        chosen = augmentations.choose(executor, session.watch.finishing, session.watch.notify)
+        return replace(setting, augmentation=chosen)
 
     def choose(self, executor: Executor, setting: TrainingSetting, best: Trial) -> Trial:
         """Return the trial to finish: the best of the finalists, where there are to be any."""

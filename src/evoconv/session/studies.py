@@ -157,7 +157,7 @@ def finish_trial(
         options = replace(prepared.config.final, repeats=repeats, baseline=False)
         _begin(session)
         with session.executor() as executor:
-            finishing.train(executor, session.final_setting(executor), trial, options)
+            finishing.train(executor, finishing.setting(executor), trial, options)
         finishing.check_and_report()
     return finishing.folder
 
@@ -208,7 +208,7 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
                 "the time was too short: no evaluation was complete; give more --time or fewer"
                 " --image-passes"
             )
-        setting = session.final_setting(executor)
+        setting = finishing.tuned_setting(executor)
         trial = finishing.choose(executor, setting, session.storage.trial(best.number))
         finishing.train(executor, setting, trial, session.config.final)
 

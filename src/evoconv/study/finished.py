@@ -6,6 +6,9 @@ from pathlib import Path
 
 _FINAL, _CHECKED = "final", "checked"
 
+AUGMENTATIONS_NOTE = "augmentations"
+"""Name of the note on augmentations compared before the final trainings."""
+
 FINALISTS_NOTE = "finalists"
 """Name of the note on candidates trained in full before the best was chosen."""
 

@@ -50,7 +50,8 @@ class Watch(Protocol):
     def finishing(self, running: Sequence[Progress]) -> None:
         """The final trainings go on; called twice a second.
 
-        Messages: ``finalist`` (its number is the trial's), ``repeat``, ``baseline``.
+        Messages: ``augmentation``, ``finalist`` (its number is the trial's), ``repeat``,
+        ``baseline``.
         """
 
 
