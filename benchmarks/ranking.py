@@ -40,7 +40,7 @@ DATA = ("mnist", "fashion-mnist")
 
 # Images of the subset, epochs on them.
 SHORT = ((6_250, 1), (6_250, 2), (12_500, 1), (12_500, 2), (25_000, 1), (12_500, 4))
-AVERAGED = ((12_500, 1), (12_500, 2), (25_000, 1), (12_500, 4))
+AVERAGED = ((12_500, 2), (12_500, 4))
 _AVERAGED = Recipe(schedule="constant", weight_average=0.995)
 LONG_EPOCHS = 8
 _MAX_MACS = 4_000_000

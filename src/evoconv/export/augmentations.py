@@ -121,9 +121,10 @@ class Augmentations:
 
 def chosen_augmentation(storage: Storage, configured: Augmentation) -> Augmentation:
     """Return the configured augmentation with the changes that were found to help, if any."""
-    note = storage.note(AUGMENTATIONS_NOTE) or {}
-    for name in note.get("taken", ()):
-        configured = replace(configured, **_CHANGES[name])
+    taken = (storage.note(AUGMENTATIONS_NOTE) or {}).get("taken", ())
+    for name, change in _CHANGES.items():
+        if name in taken:
+            configured = replace(configured, **change)
     return configured
 
 
