@@ -436,7 +436,7 @@ def test_what_cannot_be_learned_from_is_one_sentence(
         (["--seed", "x"], ["--seed", "x"]),
         (["--seed", "-1"], ["--seed", "-1"]),
         (["--method", "magic"], ["--method", "magic", *METHODS]),
-        (["--recipe", "magic"], ["--recipe", "magic", "fast", "paper"]),
+        (["--recipe", "magic"], ["--recipe", "magic", "fast", "long", "paper"]),
         (["--metric", "magic"], ["--metric", "magic", "macro-f1"]),
         (["--tims", "5m"], ["--tims", "--time"]),
     ],

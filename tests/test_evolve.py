@@ -254,7 +254,7 @@ def test_candidates_whose_loss_diverges_are_data(images: Path, tmp_path: Path) -
     ("changes", "error", "sentence"),
     [
         ({"method": "magic"}, ConfigError, "async"),
-        ({"recipe": "magic"}, ConfigError, "fast, paper"),
+        ({"recipe": "magic"}, ConfigError, "fast, long, paper"),
         ({"time": "soon"}, ConfigError, "--time"),
         ({"max_parameters": 3}, ConfigError, "smallest network"),
         ({"stop_at": "200"}, ConfigError, "--stop-at"),

@@ -103,7 +103,7 @@ def evolve(
         source: a folder or archive of class folders, IDX files, an ``.npz``, or a known name.
         out: the run folder; None for a dated one under ``runs/``.
         method: a name from ``evoconv methods``.
-        recipe: ``fast``, ``paper`` or ``compact``; None for the method's own.
+        recipe: ``fast``, ``long``, ``paper`` or ``compact``; None for the method's own.
         seed: fixes the random streams.
         watch: is told what happens; None for silence.
         options: any option of the command line, such as ``time``, ``max_parameters``, ``metric``.

@@ -59,6 +59,8 @@ _STORED_GROUPS: Mapping[str, type[Options]] = {
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # As good a network as a short time allows: the defaults of ``Recipe``, with normalisation.
     "fast": {"normalisation": "batch"},
+    # As good a network as a long time allows: small ones go on learning. Time limits cut it short.
+    "long": {"normalisation": "batch", "final_length": 3.0},
     # Vidnerová & Neruda 2018, and the defaults of Keras 2 where the paper names none.
     "paper": {
         "normalisation": "none",
@@ -97,7 +99,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "affordable_evaluations": 400,
         "try_augmentations": True,
         "finalists": 4,
-        "final_recipe": "fast",
+        "final_recipe": "long",
         "inherit": True,
         "freeze_share": 0.25,
         "epoch_patience": 1,
@@ -107,7 +109,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "guessing_epochs": 2,
         "optimism": 2.0,
         "max_trainings": 2,
-        "target_slack": 1.75,
+        "target_slack": 1.5,
         "population": 20,
         "crossover": 0.4,
         "mutation": 0.8,

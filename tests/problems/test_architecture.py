@@ -52,4 +52,7 @@ def test_recipes_count_their_image_passes() -> None:
     assert Recipe().passes(1_000, (1, 56, 56)) == 12_000  # the half, in whole epochs
     assert recipe.longest_training(60_000) == 25
     assert recipe.longest_training(1_000) == 200
+    assert Recipe(final_length=3.0).longest_training(60_000) == 75
+    assert Recipe(final_length=3.0).usual_training(60_000) == 25
+    assert Recipe(final_length=0.1, final_epochs=7).longest_training(60_000) == 7
     assert Recipe(final_epochs=7).longest_training(60_000) == 7

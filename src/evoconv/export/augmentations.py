@@ -32,7 +32,7 @@ _CHANGES: Mapping[str, Mapping[str, Any]] = {
 }
 # A change must lower the cross-entropy by this share, which is more than two trainings differ by.
 _LEAST_GAIN = 0.01
-# Of a full training's epochs; of the time left; and what a training may be cut to.
+# Of the usual epochs of a full training; of the time left; and what a training may be cut to.
 _LENGTH = 0.25
 _SHARE = 0.2
 _LEAST_LENGTH = 0.5
@@ -72,7 +72,7 @@ class Augmentations:
             if name not in {row["name"] for row in rows}
         }
         rounds = math.ceil(len(names) / executor.num_slots)
-        epochs = math.ceil(_LENGTH * self.setting.recipe.longest_training(self.num_images))
+        epochs = math.ceil(_LENGTH * self.setting.recipe.usual_training(self.num_images))
         if not rows and (too_slow := self._too_slow(epochs, rounds)):
             notify(too_slow)
             return self.setting.augmentation

@@ -28,7 +28,7 @@ from evoconv.study.finished import FINALISTS_NOTE
 from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 
-# Of the time left, finalists may take this share. A training may be cut to this part of its full
+# Of the time left, finalists may take this share. A training may be cut to this part of its usual
 # length, its schedule being stretched to fit; below that the choice is left to the search.
 _SHARE = 0.5
 _LEAST_LENGTH = 0.5
@@ -126,7 +126,7 @@ class Finalists:
         """Return a sentence where the time is too short for the candidates' trainings."""
         if self.time_left_s is None:
             return None
-        passes = self.setting.recipe.longest_training(self.num_images) * self.num_images
+        passes = self.setting.recipe.usual_training(self.num_images) * self.num_images
         slowest_s = max(passes * seconds_per_image(one) for one in candidates)
         if _LEAST_LENGTH * rounds * slowest_s <= _SHARE * self.time_left_s:
             return None

@@ -99,6 +99,13 @@ class Recipe(Options):
         None, "epochs of the final training; unset: by the set's size", at_least=1, at_most=100_000
     )
 
+    final_length: float = option(
+        1.0,
+        "how many times as many epochs the final training takes as the set's size suggests",
+        at_least=0.1,
+        at_most=100,
+    )
+
     def search_epochs(self, num_images: int, shape: Shape) -> int:
         """Return the epochs of an evaluation on this many training images of shape (C, H, W).
 
@@ -121,10 +128,16 @@ class Recipe(Options):
         return self.search_epochs(num_images, shape) * self.subset(num_images)
 
     def longest_training(self, num_images: int) -> int:
-        """Return the epochs of the final training on this many images.
+        """Return the epochs of the final training on this many images; time may cut it short."""
+        if self.final_epochs is not None:
+            return self.final_epochs
+        return max(1, round(self.final_length * self.usual_training(num_images)))
 
-        Unset, 25 epochs, and more for sets under 16,000 images, so that a small set gets about as
-        many steps, up to 200 epochs.
+    def usual_training(self, num_images: int) -> int:
+        """Return the epochs that do for a final training on this many images.
+
+        Unless they are set, 25 epochs, and more for sets under 16,000 images, so that a small set
+        gets about as many steps, up to 200 epochs.
         """
         if self.final_epochs is not None:
             return self.final_epochs
