@@ -100,6 +100,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "try_augmentations": True,
         "finalists": 4,
         "final_recipe": "long",
+        "final_share": 0.45,
         "inherit": True,
         "freeze_share": 0.25,
         "epoch_patience": 1,

@@ -30,7 +30,7 @@ from evoconv.study.storage import Storage
 
 # Of the time left, finalists may take this share. A training may be cut to this part of its usual
 # length, its schedule being stretched to fit; below that the choice is left to the search.
-_SHARE = 0.5
+_SHARE = 0.4
 _LEAST_LENGTH = 0.5
 
 
