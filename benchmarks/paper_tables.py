@@ -16,12 +16,12 @@ import torch
 
 from benchmarks.cells import Cells, print_table, setting
 from benchmarks.evaluations import Patient, images_of, stored_precision
-from evoconv.config import RECIPES
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.image_set import Declared
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.shapes import cost
 from evoconv.problems.training import TrainingSetting, train_topology
+from evoconv.recipes import RECIPES
 from evoconv.seeds import Purpose, seed_for
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure

@@ -33,7 +33,7 @@ LAYERS = (
     ("genomes",),
     ("records", "seeds", "option_text", "timetable"),
     ("options", "units"),
-    ("errors",),
+    ("errors", "recipes"),
 )
 MAX_LINES = 400
 

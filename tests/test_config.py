@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from evoconv.config import GROUPS, RECIPES, config_from_dict, configure
+from evoconv.config import GROUPS, config_from_dict, configure
 from evoconv.errors import ConfigError, StudyError
 from evoconv.option_text import flag_of
+from evoconv.recipes import RECIPES
 
 
 def test_no_two_groups_share_the_name_of_an_option() -> None:

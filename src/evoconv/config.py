@@ -27,6 +27,7 @@ from evoconv.option_text import flag_of, parse_option
 from evoconv.options import Options
 from evoconv.problems.objectives import FitnessOptions
 from evoconv.problems.options import SavingOptions
+from evoconv.recipes import RECIPES
 from evoconv.records import Budget
 from evoconv.training.options import Recipe
 from evoconv.training.stopping import StoppingOptions
@@ -54,106 +55,6 @@ _STORED_GROUPS: Mapping[str, type[Options]] = {
     **GROUPS,
     "final_training": Recipe,
     "final_augmentation": Augmentation,
-}
-
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    # As good a network as a short time allows: the defaults of ``Recipe``, with normalisation.
-    "fast": {"normalisation": "batch"},
-    # As good a network as a long time allows: small ones go on learning. Time limits cut it short.
-    "long": {"normalisation": "batch", "final_length": 3.0},
-    # Vidnerová & Neruda 2018, and the defaults of Keras 2 where the paper names none.
-    "paper": {
-        "normalisation": "none",
-        "folds": 5,
-        "metric": "cross-entropy",
-        "optimizer": "rmsprop",
-        "learning_rate": 0.001,
-        "momentum": 0.0,
-        "rho": 0.9,
-        "epsilon": 1e-7,
-        "weight_decay": 0.0,
-        "schedule": "constant",
-        "warm_up": 0.0,
-        "batch_size": 128,
-        "label_smoothing": 0.0,
-        "initialisation": "glorot-uniform",
-        "epochs": 10,
-        "train_images": None,
-        "final_epochs": 20,
-        "shift": 0.0,
-    },
-    # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
-    # and He initialisation are the poster's; the numbers are the house's.
-    "compact": {
-        "normalisation": "batch",
-        "initialisation": "he-normal",
-        "optimizer": "adagrad",
-        "learning_rate": 0.1,
-        "epsilon": 1e-7,
-        "weight_decay": 0.0,
-        "schedule": "constant",
-        "weight_average": 0.995,
-        "label_smoothing": 0.0,
-        "epochs": 4,
-        "fresh_images": True,
-        "affordable_evaluations": 400,
-        "try_augmentations": True,
-        "finalists": 4,
-        "final_recipe": "long",
-        "final_share": 0.45,
-        "inherit": True,
-        "freeze_share": 0.25,
-        "epoch_patience": 1,
-        "min_improvement": 0.002,
-        "min_epochs": 1,
-        "divergence": 4.0,
-        "guessing_epochs": 2,
-        "optimism": 2.0,
-        "max_trainings": 2,
-        "target_slack": 1.5,
-        "population": 20,
-        "crossover": 0.4,
-        "mutation": 0.8,
-        "parent_selection": "probabilistic-tournament",
-        "step_half_life": 100.0,
-        "min_filters": 4,
-        "max_filters": 64,
-        "min_kernel": 3,
-        "max_kernel": 5,
-        "sizes": "log",
-        "max_stride": 1,
-        "pool_padding": "same",
-        "min_features_at_birth": 4,
-        "max_features_at_birth": 8,
-        "min_classifier": 0,
-        "max_classifier_at_birth": 1,
-        "max_classifier": 2,
-        "min_units": 8,
-        "max_units": 64,
-        "convolution_share": 0.75,
-        "residual_share": 0.2,
-        "average_share": 0.5,
-        "activations": ("relu", "leaky-relu", "elu", "silu", "hard-swish"),
-        "dropouts": (0.0, 0.1, 0.2, 0.3),
-        "max_dropout": 0.5,
-        "reduction": "global-average",
-        "modification": "stepwise",
-        "change_share": 0.5,
-        "add_share": 0.15,
-        "delete_share": 0.15,
-        "switch_share": 0.1,
-        "scale_share": 0.1,
-        "step_share": 0.15,
-        "crossover_points": 2,
-        "rules": (
-            "convolution-first",
-            "filters-never-shrink",
-            "no-consecutive-poolings",
-            "strides-within-windows",
-            "least-resolution",
-        ),
-        "least_side": 3,
-    },
 }
 
 

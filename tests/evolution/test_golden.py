@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from evoconv.config import RECIPES
 from evoconv.evolution.catalogue import METHODS
+from evoconv.recipes import RECIPES
 from tests.golden.bless import PATH, trajectory, variation
 
 GOLDEN = json.loads(PATH.read_text(encoding="utf-8"))

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from evoconv.config import RECIPES, configure
+from evoconv.config import configure
 from evoconv.evolution.catalogue import METHODS
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space import TopologySpace
+from evoconv.recipes import RECIPES
 from evoconv.study.stop import StopRules
 from tests.simulation import ToyRun, ToySpace
 

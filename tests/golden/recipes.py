@@ -8,8 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from evoconv.cli.option_flags import TITLES, default_text
-from evoconv.config import GROUPS, RECIPES, configure
+from evoconv.config import GROUPS, configure
 from evoconv.option_text import UNSET, flag_of, rule_of
+from evoconv.recipes import RECIPES
 
 PATH = Path(__file__).parents[2] / "docs" / "recipes.md"
 

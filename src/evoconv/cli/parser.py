@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from evoconv.cli.option_flags import add_option_flags
-from evoconv.config import RECIPES
 from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import METHODS
+from evoconv.recipes import RECIPES
 
 _EXAMPLES = """\
 examples:
