@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,10 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 from PIL import Image
+from rich.console import Console
 
 from evoconv.genomes.topology import Topology
 from evoconv.records import Trial, TrialState
+from evoconv.report.show import print_study
+from evoconv.report.standing import read_standing
 from evoconv.study.storage import Storage
+from evoconv.study.watch import Unwatched
 
 T = TypeVar("T")
 
@@ -151,3 +156,23 @@ def _is_alive(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+class Listening(Unwatched):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def notify(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+def shown(run: Path) -> str:
+    """Return what ``evoconv show`` prints of a study, 100 columns wide."""
+    with closing(Storage.open(run, Topology.from_json)) as storage:
+        standing = read_standing(run, storage)
+    console = Console(width=100, file=StringIO())
+    print_study(console, standing)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()

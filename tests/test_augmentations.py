@@ -1,23 +1,19 @@
 """Augmentations compared on validation images before the final trainings."""
 
 from contextlib import closing
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from rich.console import Console
 
 import evoconv
 from evoconv.errors import StudyError
 from evoconv.genomes.topology import Topology
-from evoconv.report.show import print_study
 from evoconv.report.standing import read_standing
 from evoconv.study.storage import Storage
-from evoconv.study.watch import Unwatched
-from tests.small_studies import FAST
+from tests.small_studies import FAST, Listening, shown
 
 OPTIONS: dict[str, Any] = FAST | {
     "evaluations": 3,
@@ -93,13 +89,9 @@ def test_what_is_configured_is_not_tried(one_sided: Path, tmp_path: Path) -> Non
 
 
 def test_they_are_shown(study: evoconv.Result) -> None:
-    with closing(Storage.open(study.run, Topology.from_json)) as storage:
-        standing = read_standing(study.run, storage)
-    console = Console(width=100, file=StringIO())
-    print_study(console, standing)
-    assert isinstance(console.file, StringIO)
-    assert "Augmentations: compared on trial" in console.file.getvalue()
-    assert "used at the end" in console.file.getvalue()
+    text = shown(study.run)
+    assert "Augmentations: compared on trial" in text
+    assert "used at the end" in text
 
 
 def test_a_resume_does_what_is_missing_and_keeps_what_is_there(
@@ -124,12 +116,6 @@ def test_a_resume_does_what_is_missing_and_keeps_what_is_there(
 
 
 def test_too_little_time_leaves_them_out(one_sided: Path, tmp_path: Path) -> None:
-    class Listening(Unwatched):
-        sentences: list[str] = []  # noqa: RUF012
-
-        def notify(self, sentence: str) -> None:
-            self.sentences.append(sentence)
-
     listening = Listening()
     options = OPTIONS | {"time_s": 30, "final_epochs": 100_000}
     result = evoconv.evolve(one_sided, out=tmp_path / "run", watch=listening, **options)

@@ -3,26 +3,24 @@
 import os
 import signal
 from contextlib import closing
-from io import StringIO
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 import evoconv
 from evoconv.cli import main
 from evoconv.errors import StudyError
 from evoconv.genomes.topology import Topology
 from evoconv.records import Measurement
-from evoconv.report.show import print_study
 from evoconv.report.standing import read_standing
 from evoconv.study.storage import Storage
-from evoconv.study.watch import Unwatched
 from tests.small_studies import (
     FAST,
+    Listening,
     flags,
+    shown,
     start,
     wait_until,
     wait_until_gone,
@@ -41,16 +39,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def study(images: Path, tmp_path_factory: pytest.TempPathFactory) -> evoconv.Result:
     return evoconv.evolve(images, out=tmp_path_factory.mktemp("runs") / "run", **OPTIONS)
-
-
-class Listening(Unwatched):
-    """Keeps what a person is told."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def notify(self, sentence: str) -> None:
-        self.sentences.append(sentence)
 
 
 def accuracy(measurement: Measurement | None) -> float:
@@ -91,12 +79,7 @@ def test_a_full_training_measures_anew(study: evoconv.Result) -> None:
 
 
 def test_they_are_shown(study: evoconv.Result) -> None:
-    with closing(Storage.open(study.run, Topology.from_json)) as storage:
-        standing = read_standing(study.run, storage)
-    console = Console(width=100, file=StringIO())
-    print_study(console, standing)
-    assert isinstance(console.file, StringIO)
-    assert "Finalists: trained in full before the best was chosen" in console.file.getvalue()
+    assert "Finalists: trained in full before the best was chosen" in shown(study.run)
 
 
 def test_more_evaluations_bring_a_new_choice(study: evoconv.Result, tmp_path: Path) -> None:

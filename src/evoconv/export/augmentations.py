@@ -15,10 +15,9 @@ from typing import Any
 from evoconv.data.augmentation import Augmentation
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
-from evoconv.export.finalists import seconds_per_image
-from evoconv.genomes.topology import Topology
+from evoconv.export.in_full import result_row, seconds_per_image, train_in_full
 from evoconv.problems.finalist import TrainFinalist
-from evoconv.problems.training import FullTraining, TrainingSetting
+from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.finished import AUGMENTATIONS_NOTE
@@ -79,12 +78,7 @@ class Augmentations:
         limit_s = None if self.time_left_s is None else self.time_left_s * _SHARE / rounds
 
         def ended(outcome: Outcome) -> None:
-            what = (
-                {"values": outcome.result}
-                if outcome.failure is None
-                else {"failure": str(outcome.failure)}
-            )
-            rows.append({"name": names[outcome.number], **what})
+            rows.append({"name": names[outcome.number], **result_row(outcome)})
             note["taken"] = _helpful(rows)
             self.storage.set_note(AUGMENTATIONS_NOTE, note)
 
@@ -105,17 +99,14 @@ class Augmentations:
         )
 
     def _task(self, name: str, epochs: int, limit_s: float | None) -> TrainFinalist:
-        assert isinstance(self.individual.genome, Topology)
         changed = replace(self.setting.augmentation, **_CHANGES.get(name, {}))
-        return TrainFinalist(
-            training=FullTraining(
-                topology=self.individual.genome,
-                # The same weights and batches for all.
-                seed=seed_for(self.study_seed, Purpose.AUGMENTATION, 0),
-                setting=replace(self.setting, augmentation=changed),
-                epochs=epochs,
-                time_limit_s=limit_s,
-            )
+        return train_in_full(
+            self.individual,
+            replace(self.setting, augmentation=changed),
+            # The same weights and batches for all.
+            seed=seed_for(self.study_seed, Purpose.AUGMENTATION, 0),
+            epochs=epochs,
+            time_limit_s=limit_s,
         )
 
 

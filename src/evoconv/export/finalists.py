@@ -17,11 +17,11 @@ from typing import Any
 from evoconv.evolution.pareto import Archive
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
+from evoconv.export.in_full import result_row, seconds_per_image, train_in_full
 from evoconv.export.ladder import next_sizes, plausible
-from evoconv.genomes.topology import Topology
 from evoconv.problems.finalist import TrainFinalist
 from evoconv.problems.objectives import TargetAccuracy
-from evoconv.problems.training import FullTraining, TrainingSetting
+from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual, Measurement, Objective, Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.finished import FINALISTS_NOTE
@@ -70,13 +70,8 @@ class Finalists:
         limit_s = None if self.time_left_s is None else self.time_left_s * _SHARE / rounds
 
         def ended(outcome: Outcome) -> None:
-            what = (
-                {"values": outcome.result}
-                if outcome.failure is None
-                else {"failure": str(outcome.failure)}
-            )
             seconds = outcome.finished_at - outcome.started_at
-            rows.append({"trial": outcome.number, "seconds": seconds, **what})
+            rows.append({"trial": outcome.number, "seconds": seconds, **result_row(outcome)})
             self.storage.set_note(FINALISTS_NOTE, {"rows": rows})
 
         while left := self._next(rows, min(executor.num_slots, self.count - len(rows))):
@@ -136,23 +131,13 @@ class Finalists:
         )
 
     def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
-        assert isinstance(individual.genome, Topology)
-        return TrainFinalist(
-            training=FullTraining(
-                topology=individual.genome,
-                seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
-                setting=self.setting,
-                epochs=self.setting.recipe.longest_training(self.num_images),
-                time_limit_s=limit_s,
-            )
+        return train_in_full(
+            individual,
+            self.setting,
+            seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
+            epochs=self.setting.recipe.longest_training(self.num_images),
+            time_limit_s=limit_s,
         )
-
-
-def seconds_per_image(individual: Individual) -> float:
-    """Return what training its network took in the search, seconds per image."""
-    assert individual.measurement is not None, "candidates are measured"
-    values = individual.measurement.values
-    return values["training_seconds"] / values["image_passes"]
 
 
 def _in_full(trial: Trial, row: dict[str, Any]) -> Individual | None:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Individual
 
-# A full training about halves the errors that a search sees. Who has more than so many times the
-# target's is not tried.
+# A full training leaves half to three quarters of the errors that a search sees. Who has more than
+# so many times the target's is not tried.
 _HOPELESS = 4.0
 
 

@@ -38,9 +38,7 @@ class _Mover(NamedTuple):
         A value beyond the range, as of a window that was cut to its input, moves towards it.
         """
         step = max(1, round(self.scale * self.options.step_share * (high - low)))
-        signs = [sign for sign, is_free in ((-1, value > low), (1, value < high)) if is_free]
-        moved = value + signs[self.pick(len(signs))] * step
-        return min(max(moved, min(value, low)), max(value, high))
+        return _moved(value, self._direction(value, low, high) * step, low, high)
 
     def move_size(self, value: int, low: int, high: int) -> int:
         """Return the number of filters or units one step up or down, as ``move`` does.
@@ -49,14 +47,18 @@ class _Mover(NamedTuple):
         """
         if self.options.sizes == "linear":
             return self.move(value, low, high)
-        signs = [sign for sign, is_free in ((-1, value > low), (1, value < high)) if is_free]
-        return self.scaled(value, low, high, signs[self.pick(len(signs))])
+        return self.scaled(value, low, high, self._direction(value, low, high))
 
     def scaled(self, value: int, low: int, high: int, sign: int) -> int:
         """Return the size in proportion larger (1) or smaller (-1), by at least 1, in its range."""
         factor: float = (high / low) ** (sign * self.scale * self.options.step_share)
         step = max(1, abs(round(value * factor) - value))
-        return min(max(value + sign * step, min(value, low)), max(value, high))
+        return _moved(value, sign * step, low, high)
+
+    def _direction(self, value: int, low: int, high: int) -> int:
+        """Return 1 (up) or -1 (down), whatever the range leaves."""
+        signs = [sign for sign, is_free in ((-1, value > low), (1, value < high)) if is_free]
+        return signs[self.pick(len(signs))]
 
     def move_pair(self, pair: Pair, low: int, high: int) -> tuple[Pair, str]:
         """Return the pair with one side moved, or both where sides are equal; and how."""
@@ -67,6 +69,11 @@ class _Mover(NamedTuple):
         side = self.move(pair[axis], low, high)
         moved = (side, pair[1]) if axis == 0 else (pair[0], side)
         return moved, f"{('height', 'width')[axis]} by {side - pair[axis]}"
+
+
+def _moved(value: int, by: int, low: int, high: int) -> int:
+    """Return the value after the move, no further beyond the range than it was."""
+    return min(max(value + by, min(value, low)), max(value, high))
 
 
 Modification = Callable[[Any, _Mover], tuple[Layer, str]]

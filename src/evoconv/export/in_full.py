@@ -1,0 +1,44 @@
+"""Networks of a search trained in full and validated, for comparisons before the final training."""
+
+from typing import Any
+
+from evoconv.execution.executor import Outcome
+from evoconv.genomes.topology import Topology
+from evoconv.problems.finalist import TrainFinalist
+from evoconv.problems.training import FullTraining, TrainingSetting
+from evoconv.records import Individual
+
+
+def train_in_full(
+    individual: Individual,
+    setting: TrainingSetting,
+    *,
+    seed: int,
+    epochs: int,
+    time_limit_s: float | None,
+) -> TrainFinalist:
+    """Return the task that trains and validates the individual's network."""
+    assert isinstance(individual.genome, Topology)
+    return TrainFinalist(
+        training=FullTraining(
+            topology=individual.genome,
+            seed=seed,
+            setting=setting,
+            epochs=epochs,
+            time_limit_s=time_limit_s,
+        )
+    )
+
+
+def result_row(outcome: Outcome) -> dict[str, Any]:
+    """Return what to store of such a task: the ``values`` measured, or its ``failure``."""
+    if outcome.failure is None:
+        return {"values": outcome.result}
+    return {"failure": str(outcome.failure)}
+
+
+def seconds_per_image(individual: Individual) -> float:
+    """Return what training its network took in the search, seconds per image."""
+    assert individual.measurement is not None, "candidates are measured"
+    values = individual.measurement.values
+    return values["training_seconds"] / values["image_passes"]
