@@ -32,7 +32,7 @@ LAYERS = (
     ("evolution", "execution", "data", "networks", "artifacts"),
     ("genomes",),
     ("records", "seeds", "option_text", "timetable"),
-    ("options", "units"),
+    ("interrupts", "options", "units"),
     ("errors", "recipes"),
 )
 MAX_LINES = 400

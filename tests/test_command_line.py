@@ -9,7 +9,6 @@ import struct
 import subprocess
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from io import StringIO
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from PIL import Image
 
 import evoconv
 from evoconv.cli import main
-from evoconv.cli.commands import ctrl_c_waits
 from evoconv.evolution.catalogue import METHODS
 from tests.data.files import (
     draw,
@@ -180,20 +178,6 @@ def test_a_reader_who_has_seen_enough_gets_no_complaint(words: list[str]) -> Non
         )
     assert ended.returncode in (0, 128 + signal.SIGPIPE)
     assert ended.stderr == ""
-
-
-def test_ctrl_c_does_not_fall_into_the_import_of_torch() -> None:
-    passed: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        press_ctrl_c_within(ctrl_c_waits(), passed)
-    assert passed == ["the press"]
-
-
-def press_ctrl_c_within(waiting: AbstractContextManager[None], passed: list[str]) -> None:
-    with waiting:
-        signal.raise_signal(signal.SIGINT)
-        passed.append("the press")
-    passed.append("the end")
 
 
 def test_predictions_piped_into_head_end_cleanly(run: Path, images: Path) -> None:

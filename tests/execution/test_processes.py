@@ -5,13 +5,15 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from multiprocessing import Pipe, active_children
+from multiprocessing import Pipe, active_children, resource_tracker, util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import psutil
 import pytest
@@ -233,6 +235,35 @@ def test_workers_are_deaf_to_interrupts_from_their_start_on() -> None:
         os.kill(pid, signal.SIGINT)
         assert executor.wait(0.1) == []
         assert is_alive(pid)
+
+
+def test_ctrl_c_waits_until_a_worker_knows_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    children: list[int] = []
+
+    def interrupt_after(*arguments: Any) -> int:
+        children.append(spawn(*arguments))
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)  # Python looks at signals of other threads when the lock changes hands
+        return children[-1]
+
+    resource_tracker.ensure_running()  # it is no worker
+    spawn = util.spawnv_passfds
+    monkeypatch.setattr(util, "spawnv_passfds", interrupt_after)
+    # A signal that the main thread has blocked reaches the process by any other one.
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ProcessExecutor(tasks.set_up, ["cpu"])
+    finally:
+        end.set()
+        other.join()
+    (child,) = children
+    os.waitpid(child, 0)
+    assert capfd.readouterr().err == ""
 
 
 def test_no_worker_is_left_after_closing_with_busy_ones(executor: ProcessExecutor) -> None:

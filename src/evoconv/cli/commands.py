@@ -1,7 +1,10 @@
-"""What each command does; see ``COMMANDS``. Heavy modules are imported by those that need them."""
+"""What each command does; see ``COMMANDS``.
+
+Heavy modules are imported by those that need them, while Ctrl-C waits: amid an import of torch it
+makes C++ code abort.
+"""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,6 +16,7 @@ from evoconv.config import config_from_dict, configure
 from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import METHODS
 from evoconv.genomes.topology import Topology
+from evoconv.interrupts import ctrl_c_waits
 from evoconv.option_text import read_as
 from evoconv.units import parse_count, parse_duration
 
@@ -172,23 +176,6 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": evaluate,
     "methods": methods,
 }
-
-
-@contextmanager
-def ctrl_c_waits() -> Iterator[None]:
-    """Hold Ctrl-C back to the end of the block: amid an import of torch it makes C++ code abort."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    pressed: list[int] = []
-    # Not a signal mask: the libraries' threads would take the signal, and pass it on at once.
-    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 def _warn(error: Exception) -> None:

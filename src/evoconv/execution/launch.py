@@ -16,6 +16,7 @@ from types import ModuleType
 import psutil
 
 from evoconv.execution.worker import work
+from evoconv.interrupts import ctrl_c_waits
 
 _JOIN_S = 5.0
 
@@ -106,7 +107,8 @@ def _launch(setup: bytes, slot: int, device: str) -> tuple[SpawnProcess, Connect
             name=f"evoconv worker {slot}",
             daemon=True,
         )
-        with _one_thread(), _interrupts_blocked(), _without_main(setup):
+        # Half started, the child would complain about what it was not told.
+        with ctrl_c_waits(), _one_thread(), _interrupts_blocked(), _without_main(setup):
             process.start()
     except BaseException:
         ours.close()

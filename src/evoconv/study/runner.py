@@ -6,17 +6,14 @@ and trials without an outcome are submitted again under their numbers.
 """
 
 import math
-import signal
-import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from types import FrameType
 
 from evoconv.errors import SearchFailed, StudyError
 from evoconv.evolution.strategy import Strategy
 from evoconv.execution.executor import Executor, Job, Outcome
+from evoconv.interrupts import ctrl_c_noticed
 from evoconv.records import (
     Failure,
     FailureKind,
@@ -75,7 +72,8 @@ def run_search(
     """
     search = _Search(storage, strategy, executor, make_job, resumed, watch, keep, inherits)
     tally = resumed.tally
-    with _interrupt_held_back() as interrupted:
+    # So it can't fall between a record and its tell.
+    with ctrl_c_noticed() as interrupted:
         try:
             while not (reason := INTERRUPTED if interrupted() else stop.reason(tally, clock())):
                 num_copies = search.submit(stop.num_left(tally))
@@ -250,28 +248,3 @@ def _not_finite(measurement: Measurement) -> Failure | None:
         if not math.isfinite(value):
             return Failure(kind=FailureKind.NOT_FINITE, message=f"{name} is {value}")
     return None
-
-
-@contextmanager
-def _interrupt_held_back() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether Ctrl-C was pressed; a second press interrupts at once.
-
-    So it can't fall between a record and its tell. Another handler than Python's own is left alone.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: False
-        return
-    pressed = False
-
-    def hold_back(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    signal.signal(signal.SIGINT, hold_back)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
