@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from numpy.random import Generator
 
 from benchmarks.simulated import SimulatedExecutor, VirtualClock
+from evoconv.config import configure
 from evoconv.evolution.catalogue import EvolutionOptions, build_strategy
 from evoconv.execution.executor import Control, Job, JobFailed
+from evoconv.genomes.blocks import Blocks, Counts
 from evoconv.records import (
     Event,
     Failure,
@@ -70,6 +72,38 @@ class ToySpace:
 
     def is_feasible(self, genome: ToyGenome) -> bool:
         return sum(genome.values) <= self.limit
+
+    def draw_blocks(self, rng: Generator) -> Blocks:
+        return self.encode(self.sample(rng))
+
+    def decode(self, blocks: Blocks) -> ToyGenome:
+        """Counts, the model, how many strides are long, and the neurons of all dense blocks."""
+        model = round(blocks.h0), round(blocks.h1)
+        rest = blocks.strides.count(2), round(sum(blocks.units))
+        values = (*blocks.counts, *model, *rest)
+        return ToyGenome(values=tuple(min(max(one, 0), self.size - 1) for one in values))
+
+    def encode(self, genome: ToyGenome) -> Blocks:
+        c, d, h0, h1, long, units = genome.values
+        c = max(c, 1)
+        strides = (2,) * min(long, c) + (1,) * max(0, c - long)
+        return Blocks(h0=h0, h1=h1, strides=strides, units=(units / max(d, 1),) * d)
+
+    def resize(self, blocks: Blocks, counts: Counts, rng: Generator) -> Blocks:
+        c = min(max(counts[0], 1), self.size - 1)
+        d = min(max(counts[1], 0), self.size - 1)
+        strides = (blocks.strides + (1,) * c)[:c]
+        return replace(blocks, strides=strides, units=(blocks.units + (1.0,) * d)[:d])
+
+    def mutate_blocks(self, blocks: Blocks, rng: Generator) -> Blocks:
+        c, d = (int(one) for one in blocks.counts + rng.integers(-1, 2, 2))
+        h0, h1 = rng.normal((blocks.h0, blocks.h1), 1.0)
+        resized = self.resize(blocks, (c, d), rng)
+        return self.bounded(replace(resized, h0=float(h0), h1=float(h1)))
+
+    def bounded(self, blocks: Blocks) -> Blocks:
+        most = float(self.size - 1)
+        return replace(blocks, h0=min(max(blocks.h0, 0), most), h1=min(max(blocks.h1, 0), most))
 
     def repair(self, genome: ToyGenome, rng: Generator) -> ToyGenome:
         values = list(genome.values)
@@ -180,6 +214,11 @@ class MemoryLog:
         return iter(list(self._events))
 
 
+def options_of(method: str) -> EvolutionOptions:
+    """Return the numbers of evolution that the method has unless others are named."""
+    return configure("digits", {}, method=method, recipe="fast", seed=0).evolution
+
+
 @dataclass(kw_only=True)
 class ToyRun:
     """One session of a search on the toy problem; ``go`` resumes what ``log`` holds."""
@@ -188,7 +227,7 @@ class ToyRun:
     slots: int = 1
     log: TrialLog = field(default_factory=MemoryLog)
     space: ToySpace = field(default_factory=ToySpace)
-    options: EvolutionOptions = field(default_factory=EvolutionOptions)
+    options: EvolutionOptions | None = None  # the method's own
     seed: int = 1
     stop: StopRules = field(default_factory=lambda: StopRules(evaluations=60))
     latency_s: Callable[[int], float] = latency_s
@@ -200,7 +239,8 @@ class ToyRun:
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
         self.executor = SimulatedExecutor(self.slots, self.latency_s, self.clock)
-        self.strategy = build_strategy(self.method, self.space, self.options, SCORE, self.seed)
+        options = options_of(self.method) if self.options is None else self.options
+        self.strategy = build_strategy(self.method, self.space, options, SCORE, self.seed)
 
     def go(self) -> str:
         self.resumed = resume(self.log, self.strategy, SCORE)

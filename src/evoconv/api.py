@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from evoconv.export.classifier import Classifier, Evaluation
     from evoconv.genomes.topology import Topology
+    from evoconv.problems.fitness import FitnessFunction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,7 @@ def evolve(
     method: str = "async",
     recipe: str | None = None,
     seed: int | None = None,
+    fitness: "str | FitnessFunction | None" = None,
     watch: Watch | None = None,
     **options: Any,
 ) -> Result:
@@ -103,8 +105,11 @@ def evolve(
         source: a folder or archive of class folders, IDX files, an ``.npz``, or a known name.
         out: the run folder; None for a dated one under ``runs/``.
         method: a name from ``evoconv methods``.
-        recipe: ``fast``, ``long``, ``paper`` or ``compact``; None for the method's own.
+        recipe: ``fast``, ``long``, ``paper``, ``compact`` or ``gradient``; None for the method's own.
         seed: fixes the random streams.
+        fitness: a name or formula as on the command line, or a function from figures by name
+            (``accuracy``, ``cross_entropy``, ``parameters``, ``macs``, ``flash``, ``ram``,
+            ``memory``, …) to a number; higher is better. It runs in this process.
         watch: is told what happens; None for silence.
         options: any option of the command line, such as ``time``, ``max_parameters``, ``metric``.
 
@@ -112,13 +117,16 @@ def evolve(
         UserError: data or options that can't be used; the message is one sentence.
         SearchFailed: every candidate failed in the same way.
     """
+    from evoconv.problems.fitness import FUNCTION
     from evoconv.session.studies import start_study
 
     started_at = clock.time()
     changes = {field_of(name): value for name, value in options.items()}
+    function = fitness if callable(fitness) else None
+    changes["fitness"] = fitness if function is None else FUNCTION
     config = configure(str(source), changes, method=method, recipe=recipe, seed=seed)
     where = None if out is None else Path(out)
-    return Result(start_study(config, where, watch or Unwatched(), started_at))
+    return Result(start_study(config, where, watch or Unwatched(), started_at, function))
 
 
 def resume(
@@ -126,6 +134,7 @@ def resume(
     *,
     time: str | float | None = None,
     evaluations: str | int | None = None,
+    fitness: "FitnessFunction | None" = None,
     watch: Watch | None = None,
 ) -> Result:
     """Go on with a study where it stopped; return it finished.
@@ -134,6 +143,7 @@ def resume(
         run: its run folder.
         time: time for this call; None for what is left of the study's own.
         evaluations: a new limit for the whole study.
+        fitness: the function that the study was begun with, if it was.
         watch: is told what happens; None for silence.
 
     Raises:
@@ -148,6 +158,7 @@ def resume(
         time_s=read_as("--time", parse_duration, time),
         evaluations=read_as("--evaluations", parse_count, evaluations),
         started_at=started_at,
+        fitness=fitness,
     )
     return Result(Path(run))
 

@@ -25,7 +25,7 @@ from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.option_text import flag_of, parse_option
 from evoconv.options import Options
-from evoconv.problems.objectives import FitnessOptions
+from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
 from evoconv.recipes import RECIPES
 from evoconv.records import Budget
@@ -115,7 +115,8 @@ def configure(
     values = {name: value for name, value in changes.items() if value is not None}
     if "evaluations" not in values:
         values.setdefault("time_s", DEFAULT_TIME_S)
-    wanted = {**RECIPES[recipe], **values}
+    own = METHODS[method].defaults if method in METHODS else {}
+    wanted = {**RECIPES[recipe], **own, **values}
     if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
         wanted["group_by"] = _from_anywhere(group_by)
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
@@ -123,7 +124,7 @@ def configure(
         raise ConfigError(_unknown(next(iter(wanted))))
     last = groups["final"].final_recipe or recipe
     _check_recipe("--final-recipe", last)
-    at_the_end = {**RECIPES[last], **values}
+    at_the_end = {**RECIPES[last], **own, **values}
     return StudyConfig(
         source=_from_anywhere(source),
         method=method,

@@ -15,7 +15,7 @@ from evoconv.evolution.catalogue import build_strategy
 from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
-from evoconv.problems.objectives import choose_objective
+from evoconv.problems.fitness import Judged, choose_objective
 from evoconv.problems.workplace import devices_of
 from evoconv.records import Objective
 from evoconv.study.watch import Watch
@@ -101,12 +101,17 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
             f"--inherit needs a single hold-out, not --folds {config.split.folds}: the weights of"
             " one fold have seen the validation images of the others"
         )
+    objective = choose_objective(config.training.metric, config.fitness)
+    if isinstance(objective, Judged) and config.saving.max_trainings > 1:
+        raise ConfigError(
+            f"a function as fitness needs --max-trainings 1, not {config.saving.max_trainings}:"
+            " the workers, who would train the promising again, don't know it"
+        )
     image_set = load_image_set(config.source, config.data, notify=watch.notify)
     splits = search_splits(image_set, config.split, config.seed)
     space = TopologySpace(
         config.space, image_set.input_shape, len(image_set.classes), config.limits
     )
-    objective = choose_objective(config.training.metric, config.fitness)
     # An unknown method is refused before anything is written.
     build_strategy(config.method, space, config.evolution, objective, config.seed)
     return Prepared(

@@ -29,6 +29,36 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "final_epochs": 20,
         "shift": 0.0,
     },
+    # Mitschke et al.: the topologies, the fitness and its limit, the population, weights kept and
+    # trained on. The rest, and how long an evaluation is, are the house's.
+    "gradient": {
+        "normalisation": "batch",
+        "reduction": "global-average",
+        "convolution_share": 1.0,
+        "min_kernel": 3,
+        "max_kernel": 3,
+        "max_stride": 2,
+        "min_filters": 4,
+        "max_filters": 128,
+        "sizes": "log",
+        "min_features_at_birth": 2,
+        "max_features_at_birth": 6,
+        "max_features": 10,
+        "min_classifier": 0,
+        "max_classifier_at_birth": 1,
+        "max_classifier": 4,
+        "min_units": 8,
+        "max_units": 128,
+        "activations": ("relu",),
+        "dropouts": (0.0,),
+        "fitness": "gradient",
+        "max_memory": 28_000_000,
+        "population": 24,
+        "inherit": True,
+        "train_on": True,
+        "fresh_images": True,
+        "final": "evolved",
+    },
     # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
     # and He initialisation are the poster's; the numbers are the house's.
     "compact": {

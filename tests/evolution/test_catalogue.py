@@ -10,9 +10,11 @@ from evoconv.evolution.catalogue import METHODS, EvolutionOptions, build_strateg
 from evoconv.records import Individual, TrialState
 from evoconv.study.replay import resume
 from evoconv.study.stop import StopRules
-from tests.simulation import SCORE, ToyRun, ToySpace, score, values_of
+from tests.simulation import SCORE, ToyRun, ToySpace, options_of, score, values_of
 
 EVERY_METHOD = pytest.mark.parametrize("method", METHODS)
+WITH_BARRIER = [name for name, method in METHODS.items() if method.any_workers]
+WITHOUT = [name for name in METHODS if name not in WITH_BARRIER]
 SLOTS = pytest.mark.parametrize("slots", [1, 2, 7, 64])
 
 
@@ -21,9 +23,8 @@ def trials_of(run: ToyRun) -> list[Individual]:
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(
-        ConfigError, match="method must be one of async, sync, compact, random, got sink"
-    ):
+    known = ", ".join(METHODS)
+    with pytest.raises(ConfigError, match=f"method must be one of {known}, got sink"):
         build_strategy("sink", ToySpace(), EvolutionOptions(), SCORE, 1)
 
 
@@ -48,14 +49,14 @@ def test_a_search_never_stalls_whatever_the_order_of_arrival(
     )
     assert run.go() == "all 300 evaluations are done"
     assert sum(one.copy_of is None for one in trials_of(run)) == 300
-    if method != "sync":
+    if method in WITHOUT:
         # Idle only once too little budget is left for all slots.
         longest = 10 * 15
         assert run.executor.idle_s < slots * longest
         assert run.executor.busy_s > 0
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "sync"])
+@pytest.mark.parametrize("method", WITHOUT)
 @SLOTS
 def test_no_worker_waits_while_there_is_budget(method: str, slots: int) -> None:
     run = ToyRun(method=method, slots=slots, stop=StopRules(deadline=200.0))
@@ -69,7 +70,7 @@ def test_no_worker_waits_while_there_is_budget(method: str, slots: int) -> None:
 def test_replay_rebuilds_the_strategy(method: str, slots: int) -> None:
     live = ToyRun(method=method, slots=slots, stop=StopRules(deadline=150.0))
     live.go()
-    rebuilt = build_strategy(method, ToySpace(), EvolutionOptions(), SCORE, live.seed)
+    rebuilt = build_strategy(method, ToySpace(), options_of(method), SCORE, live.seed)
     resumed = resume(live.log, rebuilt, SCORE)
     assert any(one.failure for one in trials_of(live))
     assert resumed.tally.best == live.resumed.tally.best
@@ -84,7 +85,7 @@ def test_replay_rebuilds_the_strategy(method: str, slots: int) -> None:
         assert rebuilt.ask(slots_offered) == live.strategy.ask(slots_offered)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].any_workers])
+@pytest.mark.parametrize("method", WITH_BARRIER)
 def test_any_number_of_workers_gives_the_same_trials(method: str) -> None:
     runs = [ToyRun(method=method, slots=slots) for slots in (1, 2, 7, 64)]
     for run in runs:
@@ -93,8 +94,9 @@ def test_any_number_of_workers_gives_the_same_trials(method: str) -> None:
         assert trials_of(one) == trials_of(other)
 
 
-def test_sync_is_the_method_that_any_number_of_workers_does_not_change() -> None:
-    assert METHODS["sync"].any_workers
+def test_the_methods_that_any_number_of_workers_does_not_change() -> None:
+    assert {"sync", "nsga2"} <= set(WITH_BARRIER)
+    assert {"async", "compact", "aging", "random"} <= set(WITHOUT)
 
 
 @EVERY_METHOD
@@ -128,7 +130,7 @@ def test_every_individual_keeps_the_limits_and_counts_up(method: str) -> None:
     assert numbers == list(range(len(numbers)))
 
 
-@EVERY_METHOD
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "gradient"])
 def test_an_exhausted_space_is_noticed_and_each_phenotype_is_trained_once(method: str) -> None:
     run = ToyRun(
         method=method,
@@ -141,14 +143,14 @@ def test_an_exhausted_space_is_noticed_and_each_phenotype_is_trained_once(method
         one.genome.digest for one in trials_of(run) if one.copy_of is None and not one.failure
     ]
     assert len(set(trained)) == 2**5
-    if method != "sync":  # where siblings may be alike, none of them being measured yet
+    if method in WITHOUT:  # where siblings may be alike, none of them being measured yet
         assert len(trained) == 2**5
     for one in trials_of(run):
         if one.copy_of is not None:
             assert run.log.trial(one.copy_of).individual.genome.digest == one.genome.digest
 
 
-@pytest.mark.parametrize("method", ["async", "sync"])
+@pytest.mark.parametrize("method", ["async", "sync", "nsga2", "aging"])
 def test_evolution_beats_random_search_on_a_smooth_problem(method: str) -> None:
     def mean_best(name: str) -> float:
         total = 0.0

@@ -1,17 +1,24 @@
-"""The archive against the definition of dominance."""
+"""Dominance, fronts, crowding and hypervolume against their definitions, by brute force."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import product
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoconv.evolution.pareto import Archive
-from evoconv.records import Individual, Measurement, Objective
-from tests.simulation import failed, individual
+from evoconv.evolution.pareto import (
+    crowded_order,
+    crowding,
+    dominance,
+    fronts,
+    hypervolume,
+    oriented,
+)
+from evoconv.records import Measurement, Objective
 
-ACCURACY = Objective(name="validation_accuracy", direction="maximize")
-LOSS = Objective(name="cross-entropy", direction="minimize")
+Point = tuple[int, ...]
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -26,61 +33,82 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     )
 
 
-triples = st.tuples(*[st.integers(0, 4)] * 3)
+def points(num_columns: int, max_size: int = 12) -> st.SearchStrategy[list[Point]]:
+    return st.lists(st.tuples(*[st.integers(0, 4)] * num_columns), min_size=1, max_size=max_size)
 
 
-def told(number: int, accuracy: float, parameters: float, macs: float) -> Individual:
-    values = {"validation_accuracy": accuracy, "parameters": parameters, "macs": macs}
-    return replace(individual(number), measurement=Measurement(values=values))
+def array(rows: Sequence[Sequence[float]]) -> np.ndarray:
+    return np.array(rows, dtype=float)
 
 
-@given(triples, triples, triples)
-def test_dominance_is_a_strict_partial_order(
-    a: tuple[int, ...], b: tuple[int, ...], c: tuple[int, ...]
-) -> None:
-    assert not dominates(a, a)
-    assert not (dominates(a, b) and dominates(b, a))
-    if dominates(a, b) and dominates(b, c):
-        assert dominates(a, c)
+@given(points(3))
+def test_the_matrix_says_who_dominates_whom(rows: list[Point]) -> None:
+    wanted = [[dominates(one, other) for other in rows] for one in rows]
+    assert dominance(array(rows)).tolist() == wanted
 
 
-@given(st.lists(triples, max_size=30))
-def test_the_front_holds_exactly_what_nothing_dominates(points: list[tuple[int, ...]]) -> None:
-    archive = Archive(ACCURACY)
-    for number, (accuracy, parameters, macs) in enumerate(points):
-        archive.add(told(number, accuracy, parameters, macs))
-    oriented = [(a, -p, -m) for a, p, m in points]
-    wanted = {
-        oriented.index(one) for one in oriented if not any(dominates(two, one) for two in oriented)
+@given(points(3))
+def test_a_front_is_what_those_left_do_not_dominate(rows: list[Point]) -> None:
+    left = list(range(len(rows)))
+    for front in fronts(array(rows)):
+        wanted = [i for i in left if not any(dominates(rows[j], rows[i]) for j in left)]
+        assert front.tolist() == wanted
+        left = [i for i in left if i not in wanted]
+    assert left == []
+
+
+def test_nobody_has_no_front() -> None:
+    assert fronts(np.empty((0, 3))) == []
+    assert crowded_order(np.empty((0, 3))).tolist() == []
+
+
+@given(points(1, 30))
+def test_one_objective_is_sorting(rows: list[Point]) -> None:
+    order = crowded_order(array(rows)).tolist()
+    values = [rows[place] for place in order]
+    assert values == sorted(values, reverse=True)
+    assert sorted(order) == list(range(len(rows)))
+
+
+def test_crowding_by_hand() -> None:
+    # Gaps between neighbours, as fractions of the ranges 10 and 8: (3-0)/10 + (8-2)/8, and so on.
+    rows = [(0, 8), (1, 5), (3, 2), (10, 0)]
+    assert crowding(array(rows)) == pytest.approx([np.inf, 0.3 + 0.75, 0.9 + 0.625, np.inf])
+
+
+@given(points(2))
+def test_crowding_by_its_definition(rows: list[Point]) -> None:
+    values = array(rows)
+    wanted = np.zeros(len(rows))
+    for column in range(2):
+        order = sorted(range(len(rows)), key=lambda i: values[i, column])
+        span = values[:, column].max() - values[:, column].min()
+        wanted[order[0]] = wanted[order[-1]] = np.inf
+        for before, here, after in zip(order, order[1:], order[2:], strict=False):
+            wanted[here] += (values[after, column] - values[before, column]) / (span or np.inf)
+    assert crowding(values) == pytest.approx(wanted)
+
+
+def test_of_a_front_the_less_crowded_come_first() -> None:
+    rows = [(0, 8), (1, 5), (3, 2), (10, 0), (1, 1), (0, 0)]
+    assert crowded_order(array(rows)).tolist() == [0, 3, 2, 1, 4, 5]
+
+
+@given(points(3, 6))
+def test_the_hypervolume_counts_unit_cubes(rows: list[Point]) -> None:
+    cubes = {
+        cube
+        for one in rows
+        for cube in product(*(range(value) for value in one))  # from the reference point 0, 0, 0
     }
-    assert {one.number for one in archive.front} == wanted
+    assert hypervolume(array(rows), np.zeros(3)) == len(cubes)
 
 
-def test_the_front_goes_from_the_fittest_to_the_smallest() -> None:
-    archive = Archive(ACCURACY)
-    for one in (told(0, 0.9, 10, 10), told(1, 0.99, 500, 900), told(2, 0.95, 80, 90)):
-        assert archive.add(one)
-    assert [one.number for one in archive.front] == [1, 2, 0]
+def test_what_does_not_dominate_the_reference_has_no_volume() -> None:
+    assert hypervolume(array([(1, 3), (0, 9)]), np.ones(2)) == 0
+    assert hypervolume(array([(3, 2), (2, 5), (9, 1)]), np.ones(2)) == 5
 
 
-def test_what_is_beaten_leaves_and_what_beats_nothing_is_refused() -> None:
-    archive = Archive(ACCURACY)
-    archive.add(told(0, 0.9, 50, 50))
-    assert not archive.add(told(1, 0.9, 50, 60))
-    assert not archive.add(told(2, 0.9, 50, 50)), "an equal one comes too late"
-    assert archive.add(told(3, 0.91, 50, 50))
-    assert [one.number for one in archive.front] == [3]
-
-
-def test_a_minimised_measure_is_turned_round() -> None:
-    archive = Archive(LOSS)
-    for number, loss in enumerate((0.5, 0.2)):
-        values = {"cross-entropy": loss, "parameters": 5.0, "macs": 5.0}
-        archive.add(replace(individual(number), measurement=Measurement(values=values)))
-    assert [one.number for one in archive.front] == [1]
-
-
-def test_a_failed_individual_is_never_taken() -> None:
-    archive = Archive(ACCURACY)
-    assert not archive.add(failed(individual(0)))
-    assert archive.front == []
+def test_values_are_oriented_so_that_higher_is_better() -> None:
+    measurement = Measurement(values={"loss": 0.5, "parameters": 10.0})
+    assert oriented(measurement, Objective(name="loss", direction="minimize")) == (-0.5, -10, 0)

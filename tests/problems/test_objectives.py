@@ -1,16 +1,14 @@
 """What a search ranks by, in the two scenarios of few parameters."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evoconv.errors import ConfigError
-from evoconv.problems.objectives import (
-    OBJECTIVES,
-    FitnessOptions,
-    TargetAccuracy,
-    choose_objective,
-)
+from evoconv.problems.fitness import FitnessOptions, choose_objective
+from evoconv.problems.objectives import OBJECTIVES, TargetAccuracy
 from evoconv.records import Measurement
 from evoconv.training.options import METRICS
 
@@ -139,6 +137,6 @@ def test_a_target_allows_nothing_beside_it(metric: str, price: float, sentence: 
 
 
 @pytest.mark.parametrize("wrong", [{"target_accuracy": 1.2}, {"size_price": -0.1}])
-def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
+def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"must be in \[0, 1\]"):
         FitnessOptions(**wrong)

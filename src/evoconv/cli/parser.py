@@ -114,7 +114,7 @@ def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
         "--recipe",
         choices=RECIPES,
         metavar="NAME",
-        help=f"defaults of all options: {', '.join(RECIPES)} [the method's own: fast or compact]",
+        help=f"defaults of all options: {', '.join(RECIPES)} [the method's own]",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="fixes the random streams [drawn, and stored]"

@@ -23,7 +23,9 @@ from evoconv.seeds import Purpose, stream
 Seen = Mapping[str, int | None]
 
 
-class _Draft(NamedTuple):
+class Draft(NamedTuple):
+    """An individual not yet born: it may prove infeasible or known."""
+
     genome: Genome
     parents: tuple[int, ...]
     operator: str
@@ -72,7 +74,7 @@ def _draw_random(
     # An infeasible one is repaired, not drawn again: redrawing would favour what is small anyway.
     return _settle(
         number,
-        lambda _: _Draft(space.sample(rng), (), "random"),
+        lambda _: Draft(space.sample(rng), (), "random"),
         space,
         rng,
         seen,
@@ -89,7 +91,7 @@ def _vary(
     scale: float,
     *,
     is_known: bool,
-) -> _Draft:
+) -> Draft:
     """Return a child by crossover, mutation, or both: whatever the coins say.
 
     Once a draft ``is_known``, a mutation is certain: of parents that have met before,
@@ -114,12 +116,12 @@ def _vary(
     if mutates:
         genome, operator = space.mutate(genome, rng, scale)
         operators.append(operator)
-    return _Draft(genome, parents, "+".join(operators))
+    return Draft(genome, parents, "+".join(operators))
 
 
 def _settle(
     number: int,
-    draw: Callable[[bool], _Draft],
+    draw: Callable[[bool], Draft],
     space: Space[Any],
     rng: Generator,
     seen: Seen,
@@ -174,6 +176,28 @@ class Nursery:
         return self._register(
             breed(self._num_born, ranked, self._space, self._options, self._seed, self._seen)
         )
+
+    def bear(
+        self, draw: Callable[[Generator], Draft], *, is_new: bool, trains_on: bool
+    ) -> Individual:
+        """Return the next individual as ``draw`` makes it, repaired if need be.
+
+        Args:
+            draw: is called again while what it draws is known, as often as the options say.
+            is_new: whether it is; else the first draft is born, known or not.
+            trains_on: a known one is trained again, not answered from the record.
+        """
+        rng = stream(self._seed, Purpose.BIRTH, self._num_born)
+        born = _settle(
+            self._num_born,
+            lambda _: draw(rng),
+            self._space,
+            rng,
+            self._seen,
+            max_infeasible=0,
+            max_repeated=self._options.max_repeated if is_new else 0,
+        )
+        return self._register(replace(born, copy_of=None) if trains_on else born)
 
     def remember(self, told: Individual) -> None:
         """Let a measured individual answer for later ones with its phenotype."""

@@ -1,14 +1,18 @@
 """Every named method as one entry: the table of contents of this package."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evoconv.errors import ConfigError
+from evoconv.evolution.aging import Aging
 from evoconv.evolution.generational import Generational
+from evoconv.evolution.gradient import Gradient
+from evoconv.evolution.nsga2 import NSGA2
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.random_search import RandomSearch
 from evoconv.evolution.steady_state import SteadyState
-from evoconv.evolution.strategy import Space, Strategy
+from evoconv.evolution.strategy import BlockSpace, Strategy
 from evoconv.records import Objective
 
 __all__ = ["METHODS", "EvolutionOptions", "Method", "build_strategy"]
@@ -18,7 +22,7 @@ class Build(Protocol):
     """Makes a strategy that has seen nothing yet."""
 
     def __call__(
-        self, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
+        self, space: BlockSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
     ) -> Strategy:
         """Return the strategy, fixed by these four."""
 
@@ -29,6 +33,7 @@ class Method:
 
     ``any_workers``: under an evaluation budget the number of workers doesn't change its trials.
     ``recipe``: the defaults that suit it, unless others are named.
+    ``defaults``: options that make the method what its source says; they go before any recipe's.
     """
 
     build: Build
@@ -36,6 +41,7 @@ class Method:
     source: str
     any_workers: bool = False
     recipe: str = "fast"
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 METHODS: dict[str, Method] = {
@@ -56,6 +62,27 @@ METHODS: dict[str, Method] = {
         source="Litzinger, Klos & Schiffmann",
         recipe="compact",
     ),
+    "gradient": Method(
+        build=Gradient,
+        summary="follows a gradient over the numbers of layers; keeps and trains on weights",
+        source="Mitschke, Heizmann, Noffz & Wittmann",
+        any_workers=True,
+        recipe="gradient",
+    ),
+    "nsga2": Method(
+        build=NSGA2,
+        summary="NSGA-II: the whole front of accuracy, parameters and multiply-accumulates",
+        source="Deb, Pratap, Agarwal & Meyarivan 2002",
+        any_workers=True,
+        defaults={"tournament": 2},
+    ),
+    "aging": Method(
+        build=Aging,
+        summary="regularized evolution: mutations only, and the oldest dies, however fit",
+        source="Real, Aggarwal, Huang & Le 2019, Algorithm 1",
+        # The paper's tournaments are of a quarter of the population.
+        defaults={"crossover": 0.0, "mutation": 1.0, "tournament": 5},
+    ),
     "random": Method(
         build=RandomSearch,
         summary="random networks, the yardstick of the others",
@@ -65,7 +92,7 @@ METHODS: dict[str, Method] = {
 
 
 def build_strategy(
-    method: str, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
+    method: str, space: BlockSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
 ) -> Strategy:
     """Return a new strategy by its name in ``METHODS``; ``ConfigError`` names the known ones."""
     if method not in METHODS:

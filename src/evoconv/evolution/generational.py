@@ -3,14 +3,13 @@
 Source: Vidnerová & Neruda 2018, section 4 ("the algorithm is normally defined as synchronous").
 Differs: the best ``elitism`` members live on without being measured again.
 
-A generation is handed out in portions as slots allow, then ``ask`` answers with nothing until all
-of it is told. Failed individuals leave fewer to breed from; when a whole generation failed, the
-next is random.
+Failed individuals leave fewer to breed from; when a whole generation failed, the next is random.
 """
 
-from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
+from evoconv.evolution.barrier import Barrier
 from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.selection import Member, rank
@@ -27,41 +26,32 @@ class Generational:
         self._options = options
         self._objective = objective
         self._nursery = Nursery(space, options, seed)
-        self._unborn: deque[Individual] = deque()  # of this generation, not yet asked
-        self._num_under_way = 0
-        self._told: list[Individual] = []  # of this generation
+        self._barrier = Barrier(self._next_generation)
         self._elite: list[Member] = []
 
     def ask(self, slots: int) -> list[Individual]:
         """Return the next portion of the generation; nothing while some of it is under way."""
-        if not self._unborn and self._num_under_way == 0:
-            self._unborn.extend(self._next_generation())
-        portion = [self._unborn.popleft() for _ in range(min(slots, len(self._unborn)))]
-        self._num_under_way += len(portion)
-        return portion
+        return self._barrier.ask(slots)
 
     def tell(self, individual: Individual) -> None:
         """Take an individual of this generation."""
-        self._num_under_way -= 1
-        self._told.append(individual)
+        self._barrier.tell(individual)
 
     def members(self) -> list[Individual]:
         """Return the elite and what is measured of this generation, the best first."""
-        ranked = sorted(self._elite + self._measured(), reverse=True)
+        ranked = sorted(self._elite + self._measured(self._barrier.told), reverse=True)
         return [one.individual for one in ranked]
 
     def entry(self) -> None:
         """Return None: every measured individual may breed the next generation."""
 
-    def _measured(self) -> list[Member]:
-        return [rank(one, self._objective) for one in self._told if one.measurement is not None]
+    def _measured(self, told: Iterable[Individual]) -> list[Member]:
+        return [rank(one, self._objective) for one in told if one.measurement is not None]
 
-    def _next_generation(self) -> list[Individual]:
-        # By number, not by arrival: a generation must not depend on which worker was faster.
-        for one in sorted(self._told, key=lambda one: one.number):
+    def _next_generation(self, told: list[Individual]) -> list[Individual]:
+        for one in told:
             self._nursery.remember(one)
-        measured = self._measured()
-        self._told = []
+        measured = self._measured(told)
         parents = sorted(self._elite + measured)
         self._elite = parents[max(0, len(parents) - self._options.elitism) :]
         num_births = self._options.population - len(self._elite)

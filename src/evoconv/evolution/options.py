@@ -1,7 +1,8 @@
 """The numbers of the evolutionary strategies.
 
 Source: Vidnerová & Neruda, "Asynchronous Evolution of Convolutional Networks", ITAT 2018, with the
-defaults of the authors' public code as far as they are known.
+defaults of the authors' public code as far as they are known. Those of gradient evolution are
+Mitschke et al.'s.
 """
 
 import math
@@ -42,6 +43,24 @@ class EvolutionOptions(Options):
     )
     max_repeated: int = option(
         20, "known children dropped before a random individual comes in", at_least=0
+    )
+
+    offspring: int = option(
+        4, "gradient: children, and as many mutants, in each iteration", at_least=1
+    )
+    gradient_step: float = option(
+        0.5, "gradient: longest step along it; drawn from 0 up", at_least=0, at_most=100
+    )
+    gradient_scale: str = option(
+        "standard",
+        "gradient: fitness in standard deviations of the population, or raw",
+        choices=("standard", "raw"),
+    )
+    similarity: int = option(
+        2, "gradient: by how many layers CNNs that cross may differ", at_least=0
+    )
+    train_on: bool = option(
+        False, "gradient: train a network further that a step leaves as it was, or known"
     )
 
     def __post_init__(self) -> None:

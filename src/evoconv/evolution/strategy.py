@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from numpy.random import Generator
 
+from evoconv.genomes.blocks import Blocks, Counts
 from evoconv.records import Genome, Individual
 
 G = TypeVar("G", bound=Genome)
@@ -34,6 +35,28 @@ class Space(Protocol[G]):
 
     def repair(self, genome: G, rng: Generator) -> G:
         """Return a feasible genome made from this one in small steps."""
+
+
+class BlockSpace(Space[G], Protocol):
+    """A space of genomes that a few numbers describe: see ``genomes.blocks``."""
+
+    def draw_blocks(self, rng: Generator) -> Blocks:
+        """Return random blocks."""
+
+    def decode(self, blocks: Blocks) -> G:
+        """Return the genome that the blocks describe, feasible or not."""
+
+    def encode(self, genome: G) -> Blocks:
+        """Return the blocks that describe a genome best."""
+
+    def resize(self, blocks: Blocks, counts: Counts, rng: Generator) -> Blocks:
+        """Return the blocks with so many of each kind, as far as the space allows."""
+
+    def mutate_blocks(self, blocks: Blocks, rng: Generator) -> Blocks:
+        """Return the blocks with everything changed at random."""
+
+    def bounded(self, blocks: Blocks) -> Blocks:
+        """Return the blocks with their numbers kept in the ranges of the space."""
 
 
 class Strategy(Protocol):

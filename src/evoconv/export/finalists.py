@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from evoconv.evolution.pareto import Archive
+from evoconv.evolution.archive import Archive
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
 from evoconv.export.in_full import result_row, seconds_per_image, train_in_full

@@ -13,6 +13,8 @@ from itertools import product
 from numpy.random import Generator
 
 from evoconv.errors import ConfigError
+from evoconv.genomes import blocks
+from evoconv.genomes.blocks import Blocks, Counts
 from evoconv.genomes.constraints import Limits, violations
 from evoconv.genomes.cross_topology import cross
 from evoconv.genomes.draw_topology import assemble, draw_topology, make_convolution
@@ -67,6 +69,30 @@ class TopologySpace:
     def cross(self, first: Topology, second: Topology, rng: Generator) -> Topology:
         """Return the first offspring of crossover, feasible or not."""
         return cross(first, second, self.options, self.input_shape, rng)
+
+    def draw_blocks(self, rng: Generator) -> Blocks:
+        """Return random blocks."""
+        return blocks.draw_blocks(self.options, self.input_shape, rng)
+
+    def decode(self, described: Blocks) -> Topology:
+        """Return the topology that the blocks describe, feasible or not."""
+        return blocks.decode(described, self.options, self.input_shape)
+
+    def encode(self, genome: Topology) -> Blocks:
+        """Return the blocks that describe a topology best."""
+        return blocks.encode(genome)
+
+    def resize(self, described: Blocks, counts: Counts, rng: Generator) -> Blocks:
+        """Return the blocks with so many of each kind, as far as the space allows."""
+        return blocks.resize(described, counts, self.options, rng)
+
+    def mutate_blocks(self, described: Blocks, rng: Generator) -> Blocks:
+        """Return the blocks with everything changed at random."""
+        return blocks.mutate_blocks(described, self.options, self.input_shape, rng)
+
+    def bounded(self, described: Blocks) -> Blocks:
+        """Return the blocks with their numbers kept in the ranges of the space."""
+        return blocks.bounded(described, self.options)
 
     def cost(self, genome: Topology) -> Cost:
         """Return what the network costs. Raises ``ConfigError`` if it does not fit the images."""

@@ -10,8 +10,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evoconv.errors import ConfigError
-from evoconv.options import Options, option
 from evoconv.records import Measurement, Objective
 
 OBJECTIVES: Mapping[str, Objective] = {
@@ -25,32 +23,6 @@ OBJECTIVES: Mapping[str, Objective] = {
 # falls with a power of the parameters; where that power is a quarter, the search settles.
 _WORTH = 4.0
 _LEAST_ERROR = 1e-4
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitnessOptions(Options):
-    """What counts beside the measure."""
-
-    target_accuracy: float | None = option(
-        None,
-        "a validation accuracy to be reached with as few parameters as possible",
-        at_least=0,
-        at_most=1,
-        unit="percent",
-    )
-    target_slack: float = option(
-        1.0,
-        "how many times the target's error the search may leave to the full trainings after it",
-        at_least=1,
-        at_most=100,
-    )
-    size_price: float = option(
-        0.0,
-        "points of the measure that ten times as many parameters must gain to be worth it",
-        at_least=0,
-        at_most=1,
-        unit="percent",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,28 +91,6 @@ class TargetAccuracy(Objective):
     def is_reached(self, measurement: Measurement) -> bool:
         """Return whether the individual counts as having reached the target."""
         return _cautious(measurement) >= self.target
-
-
-def choose_objective(metric: str, options: FitnessOptions) -> Objective:
-    """Return what a search improves.
-
-    Raises:
-        ConfigError: a target accuracy together with another measure, or with a price.
-    """
-    plain = OBJECTIVES[metric]
-    if options.target_accuracy is not None:
-        if metric != "accuracy" or options.size_price:
-            other = f"--metric {metric}" if metric != "accuracy" else "--size-price"
-            raise ConfigError(f"--target-accuracy can't be combined with {other}")
-        return TargetAccuracy(
-            name=plain.name,
-            direction=plain.direction,
-            target=options.target_accuracy,
-            slack=options.target_slack,
-        )
-    if options.size_price:
-        return PricedObjective(name=plain.name, direction=plain.direction, price=options.size_price)
-    return plain
 
 
 def _cautious(measurement: Measurement) -> float:

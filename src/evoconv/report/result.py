@@ -17,6 +17,7 @@ from evoconv.errors import StudyError
 from evoconv.genomes.reference import baseline
 from evoconv.genomes.shapes import Cost, cost
 from evoconv.genomes.topology import Topology
+from evoconv.problems.fitness import formula_of
 from evoconv.records import Trial
 from evoconv.report.notes import Augmentations, Finalist
 from evoconv.report.savings import savings_of
@@ -92,6 +93,7 @@ def _search_figures(standing: Standing) -> dict[str, Any]:
         "redraws": standing.num_redraws,
         "redraw_rate": standing.redraw_rate,
         "worker_busy": standing.worker_busy,
+        "fitness": formula_of(standing.objective),
         "target_reached": standing.target_reached,
         "savings": asdict(savings_of(standing.evaluations)),
     }
@@ -103,6 +105,7 @@ def _best_figures(standing: Standing) -> dict[str, Any]:
     spent = _best_cost(standing)
     return {
         "trial": None if best is None else best.number,
+        "best_fitness": None if measured is None else standing.objective.fitness(measured),
         "genome": None if best is None else json.loads(best.individual.genome.to_json()),
         "parameters": None if spent is None else spent.parameters,
         "macs": None if spent is None else spent.macs,

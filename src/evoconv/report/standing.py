@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evoconv.errors import ConfigError, StudyError
-from evoconv.evolution.pareto import Archive
-from evoconv.problems.objectives import FitnessOptions, TargetAccuracy, choose_objective
+from evoconv.evolution.archive import Archive
+from evoconv.problems.fitness import FitnessOptions, choose_objective
+from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Objective, Trial, TrialState
 from evoconv.report.notes import (
     DAMAGE,

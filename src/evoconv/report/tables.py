@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from evoconv.genomes.shapes import layer_table
+from evoconv.problems.fitness import formula_of
 from evoconv.problems.objectives import TargetAccuracy
-from evoconv.records import Trial
+from evoconv.records import Measurement, Trial
 from evoconv.report.notes import Augmentations
 from evoconv.report.result import topology_of
 from evoconv.report.sentences import counts_text, measure_text, printable
@@ -129,7 +130,9 @@ def finalists_table(standing: Standing) -> RenderableType:
 
 def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> RenderableType:
     metric = standing.metric
-    columns = [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
+    by_formula = formula_of(standing.objective) is not None
+    columns = ["fitness"] if by_formula else []
+    columns += [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
     table = new_table(
         "trial", *columns, "parameters", "MACs", "memory", "time", "made by", num_left=0
     )
@@ -137,7 +140,10 @@ def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> Re
     # It gives way where the terminal is narrow; figures never do.
     table.columns[-1].no_wrap = False
     for trial in trials:
-        table.add_row(str(trial.number), *_trial_cells(trial, metric))
+        measured = trial.individual.measurement
+        assert measured is not None, "a complete trial is measured"
+        fitness = [f"{standing.objective.fitness(measured):.4g}"] if by_formula else []
+        table.add_row(str(trial.number), *fitness, *_trial_cells(trial, measured, metric))
     return Group(Text(title, style="bold"), table)
 
 
@@ -177,6 +183,8 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
     if summary["redraw_rate"]:
         rate = _percent(summary["redraw_rate"])
         facts.append(("", f"{rate} of the networks drawn were dropped: infeasible or known"))
+    if (formula := formula_of(standing.objective)) is not None:
+        facts.append(("fitness", formula))
     if standing.target_reached is not None:
         facts.append(("target", _target_text(standing)))
     if standing.stop_reason is not None:
@@ -246,9 +254,7 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
     return remarks
 
 
-def _trial_cells(trial: Trial, metric: str) -> list[str]:
-    measured = trial.individual.measurement
-    assert measured is not None, "a complete trial is measured"
+def _trial_cells(trial: Trial, measured: Measurement, metric: str) -> list[str]:
     values = measured.values
     shown = [metric] if metric == "accuracy" else [metric, "accuracy"]
     memory = values.get("memory_bytes")

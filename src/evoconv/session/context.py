@@ -12,6 +12,7 @@ from evoconv.execution.executor import Executor, Job
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.preparation import Prepared
 from evoconv.problems.architecture import MeasurePrecision
+from evoconv.problems.fitness import FitnessFunction
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace
 from evoconv.records import Objective
@@ -23,13 +24,17 @@ from evoconv.training.precision import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One process's work on one study: its folder is locked, its storage open."""
+    """One process's work on one study: its folder is locked, its storage open.
+
+    ``fitness`` is the function of a study that has one; it is not stored.
+    """
 
     run: Path
     storage: Storage
     prepared: Prepared
     watch: Watch
     timetable: Timetable
+    fitness: FitnessFunction | None = None
 
     @property
     def config(self) -> StudyConfig:

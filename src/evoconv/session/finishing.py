@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evoconv.evolution.pareto import Archive
+from evoconv.evolution.archive import Archive
 from evoconv.execution.executor import Executor
 from evoconv.export.augmentations import Augmentations, chosen_augmentation
 from evoconv.export.check import check_saved

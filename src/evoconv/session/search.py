@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import build_strategy
 from evoconv.evolution.strategy import Strategy
 from evoconv.execution.executor import Executor, Job
@@ -11,9 +12,10 @@ from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.topology import Topology
 from evoconv.problems.architecture import EvaluateArchitecture
 from evoconv.problems.candidate import Plan
+from evoconv.problems.fitness import FUNCTION, judge
 from evoconv.problems.heritage import Parent
 from evoconv.problems.training import TrainingSetting
-from evoconv.records import Individual
+from evoconv.records import Individual, Measurement
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
 from evoconv.study.replay import resume
@@ -55,6 +57,11 @@ class Search:
         note = storage.note("stop")
         if note is not None:
             return str(note["reason"]), resumed.tally.best
+        if config.fitness.fitness == FUNCTION and self.session.fitness is None:
+            raise StudyError(
+                "the fitness of this study is a function in Python: go on with"
+                " evoconv.resume(run, fitness=function)"
+            )
         budget, timetable = config.budget, self.session.timetable
         reason = run_search(
             storage,
@@ -73,8 +80,13 @@ class Search:
             watch=self.session.watch,
             keep=lambda numbers: self.session.weights.retain(numbers, config.workers.max_disk),
             inherits=config.saving.inherit,
+            judge=self._judge,
         )
         return reason, resumed.tally.best
+
+    def _judge(self, measurement: Measurement) -> Measurement:
+        function = self.session.fitness
+        return measurement if function is None else judge(measurement, function)
 
     def _space_within_time(self) -> TopologySpace:
         """Return the space, without networks too slow for the time where nothing else limits them.

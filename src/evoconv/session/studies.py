@@ -13,9 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evoconv.config import StudyConfig, config_from_dict
-from evoconv.errors import EvoconvError, SearchFailed, StudyError
+from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
 from evoconv.genomes.topology import Topology
 from evoconv.preparation import Prepared, prepare
+from evoconv.problems.fitness import FUNCTION, FitnessFunction
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.search import Search
@@ -28,7 +29,11 @@ from evoconv.timetable import AFTERWARDS_S, Timetable
 
 
 def start_study(
-    config: StudyConfig, out: Path | None, watch: Watch, started_at: float | None = None
+    config: StudyConfig,
+    out: Path | None,
+    watch: Watch,
+    started_at: float | None = None,
+    fitness: FitnessFunction | None = None,
 ) -> Path:
     """Run a new study to its end and return its run folder.
 
@@ -40,7 +45,12 @@ def start_study(
         out: the run folder; None for a dated one under ``runs/``.
         watch: is told what happens.
         started_at: when the command began, seconds since the epoch; its time counts from there.
+        fitness: the function that ``--fitness function`` stands for.
     """
+    if config.fitness.fitness == FUNCTION and fitness is None:
+        raise ConfigError(
+            "--fitness function stands for one in Python: evoconv.evolve(source, fitness=function)"
+        )
     timetable = Timetable(
         started_at=time.time() if started_at is None else started_at,
         time_s=config.budget.time_s,
@@ -55,7 +65,12 @@ def start_study(
         storage.set_note("data", prepared.note())
         storage.set_note("versions", _versions())
         session = Session(
-            run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable
+            run=run,
+            storage=storage,
+            prepared=prepared,
+            watch=watch,
+            timetable=timetable,
+            fitness=fitness,
         )
         _run(session)
     return run
@@ -68,6 +83,7 @@ def resume_study(
     time_s: float | None = None,
     evaluations: int | None = None,
     started_at: float | None = None,
+    fitness: FitnessFunction | None = None,
 ) -> Path:
     """Go on with a study where it stopped, to its end; return its run folder.
 
@@ -78,6 +94,7 @@ def resume_study(
             the final training.
         evaluations: a new limit for the whole study.
         started_at: when the command began, seconds since the epoch.
+        fitness: the study's function, if it has one.
 
     Raises:
         StudyError: no such study, one in use, or images that have changed since.
@@ -104,7 +121,12 @@ def resume_study(
             started_at=started_at, time_s=time_s, final_share=config.final.final_share
         )
         session = Session(
-            run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable
+            run=run,
+            storage=storage,
+            prepared=prepared,
+            watch=watch,
+            timetable=timetable,
+            fitness=fitness,
         )
         _run(session)
     return run

@@ -46,6 +46,7 @@ def run_search(
     watch: Watch,
     keep: Callable[[Iterable[int]], None] = lambda _: None,
     inherits: bool = False,
+    judge: Callable[[Measurement], Measurement] = lambda measurement: measurement,
 ) -> str:
     """Search until a stop rule holds, and return why, as a sentence for the person.
 
@@ -65,12 +66,13 @@ def run_search(
             those of trials under way, the best, and the archive. All others may be removed.
         inherits: whether children start from their parents' artefacts: then those of all possible
             parents are needed too.
+        judge: completes a measurement before it is recorded; what it raises is a failure.
 
     Raises:
         SearchFailed: the first evaluations have all failed in the same way.
         StudyError: the run folder can't be written, by the storage or by a worker.
     """
-    search = _Search(storage, strategy, executor, make_job, resumed, watch, keep, inherits)
+    search = _Search(storage, strategy, executor, make_job, resumed, watch, keep, inherits, judge)
     tally = resumed.tally
     # So it can't fall between a record and its tell.
     with ctrl_c_noticed() as interrupted:
@@ -102,8 +104,10 @@ class _Search:
         watch: Watch,
         keep: Callable[[Iterable[int]], None],
         inherits: bool,
+        judge: Callable[[Measurement], Measurement],
     ) -> None:
         self._storage = storage
+        self._judge = judge
         self._keep, self._inherits = keep, inherits
         self._strategy = strategy
         self._executor = executor
@@ -142,9 +146,10 @@ class _Search:
         if failure is not None and self._runs_again(outcome.number, failure):
             self._requeue(individual, failure)
             return
+        measurement = None
         if failure is None:
-            failure = _not_finite(outcome.result)
-        told = replace(individual, measurement=None if failure else outcome.result, failure=failure)
+            measurement, failure = self._judged(outcome.result)
+        told = replace(individual, measurement=measurement, failure=failure)
         self._record_and_tell(
             Trial(
                 individual=told,
@@ -157,6 +162,16 @@ class _Search:
             )
         )
         self._last_failure = failure
+
+    def _judged(self, measurement: Measurement) -> tuple[Measurement | None, Failure | None]:
+        """Return the complete measurement, or why there is none."""
+        try:
+            measurement = self._judge(measurement)
+        except Exception as error:  # noqa: BLE001 - a person's own function raises what it likes
+            said = f"the fitness function raised {type(error).__name__}: {error}"
+            return None, Failure(kind=FailureKind.ERROR, message=said)
+        failure = _not_finite(measurement)
+        return (None, failure) if failure else (measurement, None)
 
     def cancel(self, clock: Callable[[], float]) -> None:
         """Cancel what is under way. A result that comes just in time counts, the rest will wait."""

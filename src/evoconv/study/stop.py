@@ -6,7 +6,7 @@ which is folded from the tells of a study in order, so that it is the same after
 
 from dataclasses import dataclass
 
-from evoconv.evolution.pareto import Archive
+from evoconv.evolution.archive import Archive
 from evoconv.records import FailureKind, Individual, Objective
 from evoconv.units import format_percent
 

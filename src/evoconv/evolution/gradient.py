@@ -1,0 +1,245 @@
+"""Two-level gradient evolution: of the numbers of layers, then of what the layers are.
+
+Source: Mitschke et al., "Gradient Based Evolution to Optimize the Structure of CNNs", section 2.
+Differs, or is settled here because the poster is silent:
+- Fitness is divided by its standard deviation in the population before differences are taken, or a
+  step would hang on the fitness's unit; ``--gradient-scale raw`` takes it as it is. Of equally fit
+  individuals neither pulls the other.
+- A step replaces the individual whose counts it changed, be it better or worse: that is the
+  update. It is trained further, unchanged, where the counts stay (``--train-on``).
+- CNNs are similar if their counts differ by ``--similarity`` in all; who has none takes the most
+  similar. The model of the kernels and the neurons climb by the gradient among these, the strides
+  come from one of them by two-point crossover.
+- ``--offspring`` children and as many mutants are born in each iteration; they replace the least
+  fit, whatever they are worth. Parents of both are selected like any method's.
+- A failed individual has no place; whom a failed step should have replaced stays.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from evoconv.evolution.barrier import Barrier
+from evoconv.evolution.breeding import Draft, Nursery
+from evoconv.evolution.options import EvolutionOptions
+from evoconv.evolution.selection import Member, rank, select_parent
+from evoconv.evolution.strategy import BlockSpace
+from evoconv.genomes.blocks import Blocks, cross_strides
+from evoconv.records import Individual, Objective
+
+Array = NDArray[np.float64]
+Draw = Callable[[Generator], tuple[Blocks, Draft]]
+
+
+def gradient(fitness: Array, points: Array) -> Array:
+    """Return g_i = 1/P sum_p (F(i) - F(p)) (x_i - x_p) for each of P points of K numbers: (P, K).
+
+    Source: Mitschke et al., section 2.3.
+    """
+    rise = fitness[:, None] - fitness
+    way = points[:, None, :] - points
+    found: Array = np.einsum("ip,ipk->ik", rise, way) / len(points)
+    return found
+
+
+def round_stochastically(values: Array, rng: Generator) -> NDArray[np.int64]:
+    """Return each value rounded up or down, so that its mean is the value."""
+    below = np.floor(values)
+    return (below + (rng.random(values.shape) < values - below)).astype(np.int64)
+
+
+class _Living(NamedTuple):
+    """A member of the population; the blocks are exact where a genome has rounded them."""
+
+    fitness: float
+    individual: Individual
+    blocks: Blocks
+
+
+class Gradient:
+    """Gradient step, crossover among similar, mutation: each a lot behind a barrier."""
+
+    def __init__(
+        self, space: BlockSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
+    ) -> None:
+        self._space = space
+        self._options = options
+        self._objective = objective
+        self._nursery = Nursery(space, options, seed)
+        self._barrier = Barrier(self._next_lot)
+        self._population: list[_Living] = []
+        self._lot = 0  # of the present iteration: 0 the step, 1 crossover, 2 mutation
+        self._drawn: dict[int, Blocks] = {}  # of those under way
+        self._replaces: dict[int, int] = {}  # of a step: whose place each takes
+
+    def ask(self, slots: int) -> list[Individual]:
+        """Return the next portion of the lot; nothing while some of it is under way."""
+        return self._barrier.ask(slots)
+
+    def tell(self, individual: Individual) -> None:
+        """Take an individual of this lot."""
+        self._barrier.tell(individual)
+
+    def members(self) -> list[Individual]:
+        """Return the population and what is measured of this lot, the best first."""
+        measured = [one for one in self._barrier.told if one.measurement is not None]
+        ranked = [rank(one, self._objective) for one in measured]
+        ranked += [_as_member(one) for one in self._population]
+        return [one.individual for one in sorted(ranked, reverse=True)]
+
+    def entry(self) -> None:
+        """Return None: whoever is measured is let in."""
+
+    def _next_lot(self, told: list[Individual]) -> list[Individual]:
+        self._let_in(told)
+        self._drawn, self._replaces = {}, {}
+        if not self._population:
+            return [self._bear(self._random, is_new=True) for _ in range(self._options.population)]
+        lots = (self._steps, self._children, self._mutants)
+        born = lots[self._lot]()
+        self._lot = (self._lot + 1) % len(lots)
+        return born
+
+    def _let_in(self, told: Sequence[Individual]) -> None:
+        """Put each of the lot in its place, or in that of one of the least fit."""
+        newcomers = []
+        for one in told:
+            self._nursery.remember(one)
+            if one.measurement is None:
+                continue
+            fitness = self._objective.fitness(one.measurement)
+            living = _Living(fitness, one, self._drawn[one.number])
+            if one.number in self._replaces:
+                self._population[self._replaces[one.number]] = living
+            else:
+                newcomers.append(living)
+        free = self._options.population - len(self._population)
+        self._population.sort(key=_as_member)
+        del self._population[: max(0, len(newcomers) - free)]
+        self._population += newcomers
+
+    def _steps(self) -> list[Individual]:
+        """Return each individual after its step along the gradient of the numbers of layers."""
+        counts = np.array([one.blocks.counts for one in self._population], dtype=float)
+        slopes = gradient(self._scaled(self._population), counts)
+        born = []
+        for place, one in enumerate(self._population):
+            individual = self._bear(self._step_of(one, counts[place], slopes[place]), is_new=False)
+            self._replaces[individual.number] = place
+            born.append(individual)
+        return born
+
+    def _step_of(self, living: _Living, counts: Array, slope: Array) -> Draw:
+        def draw(rng: Generator) -> tuple[Blocks, Draft]:
+            length = rng.uniform(0, self._options.gradient_step)
+            wanted = round_stochastically(counts + length * slope, rng)
+            blocks = self._space.resize(living.blocks, (int(wanted[0]), int(wanted[1])), rng)
+            parents = (living.individual.original,)
+            if blocks.counts == living.blocks.counts:
+                return blocks, Draft(living.individual.genome, parents, "train on")
+            return blocks, Draft(self._space.decode(blocks), parents, _step_text(living, blocks))
+
+        return draw
+
+    def _children(self) -> list[Individual]:
+        return [self._bear(self._child, is_new=True) for _ in range(self._options.offspring)]
+
+    def _child(self, rng: Generator) -> tuple[Blocks, Draft]:
+        first = self._select(rng)
+        similar = self._similar(first)
+        mate = similar[int(rng.integers(len(similar)))] if similar else first
+        blocks = self._climbed(first, [first, *similar], rng)
+        blocks = self._space.bounded(cross_strides(blocks, mate.blocks, rng))
+        parents = (first.individual.original, mate.individual.original)
+        return blocks, Draft(self._space.decode(blocks), parents, "crossover")
+
+    def _climbed(self, one: _Living, among: list[_Living], rng: Generator) -> Blocks:
+        """Return its blocks after a step along the gradients of its model and its neurons."""
+        length = rng.uniform(0, self._options.gradient_step)
+        fitness = self._scaled(among)
+
+        def climbed(trait: Callable[[Blocks], float], have: list[int]) -> float:
+            points = np.array([[trait(among[place].blocks)] for place in have])
+            slope = gradient(fitness[have], points)[0, 0]
+            return float(points[0, 0] + length * slope)
+
+        everyone = list(range(len(among)))
+        units = tuple(
+            climbed(
+                lambda blocks, index=index: blocks.units[index],  # type: ignore[misc]
+                [place for place in everyone if len(among[place].blocks.units) > index],
+            )
+            for index in range(len(one.blocks.units))
+        )
+        return Blocks(
+            h0=climbed(lambda blocks: blocks.h0, everyone),
+            h1=climbed(lambda blocks: blocks.h1, everyone),
+            strides=one.blocks.strides,
+            units=units,
+        )
+
+    def _similar(self, one: _Living) -> list[_Living]:
+        """Return the others whose counts are near, else the nearest; nobody if it is alone."""
+        others = [other for other in self._population if other is not one]
+        if not others:
+            return []
+        distances = [_distance(one, other) for other in others]
+        reach = max(self._options.similarity, min(distances))
+        return [other for other, far in zip(others, distances, strict=True) if far <= reach]
+
+    def _mutants(self) -> list[Individual]:
+        return [self._bear(self._mutant, is_new=True) for _ in range(self._options.offspring)]
+
+    def _mutant(self, rng: Generator) -> tuple[Blocks, Draft]:
+        parent = self._select(rng)
+        blocks = self._space.mutate_blocks(parent.blocks, rng)
+        draft = Draft(self._space.decode(blocks), (parent.individual.original,), "mutation")
+        return blocks, draft
+
+    def _random(self, rng: Generator) -> tuple[Blocks, Draft]:
+        blocks = self._space.draw_blocks(rng)
+        return blocks, Draft(self._space.decode(blocks), (), "random")
+
+    def _bear(self, draw: Draw, *, is_new: bool) -> Individual:
+        """Return the next individual; ``is_new``: draw again what is known already."""
+        drawn: list[tuple[Blocks, Draft]] = []
+
+        def draft(rng: Generator) -> Draft:
+            drawn.append(draw(rng))
+            return drawn[-1][1]
+
+        born = self._nursery.bear(draft, is_new=is_new, trains_on=self._options.train_on)
+        blocks, last = drawn[-1]
+        is_repaired = born.genome is not last.genome
+        self._drawn[born.number] = self._space.encode(born.genome) if is_repaired else blocks
+        return born
+
+    def _select(self, rng: Generator) -> _Living:
+        ranked = sorted(_as_member(one) for one in self._population)
+        chosen = select_parent(ranked, rng, self._options).number
+        return next(one for one in self._population if one.individual.number == chosen)
+
+    def _scaled(self, living: Sequence[_Living]) -> Array:
+        fitness = np.array([one.fitness for one in living])
+        if self._options.gradient_scale == "raw":
+            return fitness
+        spread = float(np.std([one.fitness for one in self._population]))
+        return fitness / spread if spread > 0 else fitness
+
+
+def _as_member(living: _Living) -> Member:
+    return Member(living.fitness, -living.individual.number, living.individual)
+
+
+def _distance(one: _Living, other: _Living) -> int:
+    """Return by how many layers two CNNs differ."""
+    pairs = zip(one.blocks.counts, other.blocks.counts, strict=True)
+    return sum(abs(mine - theirs) for mine, theirs in pairs)
+
+
+def _step_text(living: _Living, blocks: Blocks) -> str:
+    (c, d), (new_c, new_d) = living.blocks.counts, blocks.counts
+    return f"step {new_c - c:+d} {new_d - d:+d}"
