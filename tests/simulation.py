@@ -51,6 +51,8 @@ class ToySpace:
     size: int = 10
     limit: int = 30
 
+    seeds: tuple[ToyGenome, ...] = ()
+
     def sample(self, rng: Generator) -> ToyGenome:
         return ToyGenome(values=tuple(rng.integers(self.size, size=6).tolist()))
 

@@ -105,7 +105,7 @@ def evolve(
         source: a folder or archive of class folders, IDX files, an ``.npz``, or a known name.
         out: the run folder; None for a dated one under ``runs/``.
         method: a name from ``evoconv methods``.
-        recipe: ``fast``, ``long``, ``paper``, ``compact`` or ``gradient``; None for the method's own.
+        recipe: a name in ``evoconv.recipes.RECIPES``; None for the method's own.
         seed: fixes the random streams.
         fitness: a name or formula as on the command line, or a function from figures by name
             (``accuracy``, ``cross_entropy``, ``parameters``, ``macs``, ``flash``, ``ram``,

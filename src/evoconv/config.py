@@ -22,8 +22,9 @@ from evoconv.evolution.options import EvolutionOptions
 from evoconv.execution.options import WorkerOptions
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.constraints import Limits
+from evoconv.genomes.seed_list import read_seeds
 from evoconv.genomes.space_options import SpaceOptions
-from evoconv.option_text import flag_of, parse_option
+from evoconv.option_text import flag_of, parse_option, read_as
 from evoconv.options import Options
 from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
@@ -119,6 +120,8 @@ def configure(
     wanted = {**RECIPES[recipe], **own, **values}
     if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
         wanted["group_by"] = _from_anywhere(group_by)
+    if isinstance(seeds := wanted.get("seeds"), str | Path):
+        wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))

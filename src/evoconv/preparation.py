@@ -112,6 +112,7 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
     space = TopologySpace(
         config.space, image_set.input_shape, len(image_set.classes), config.limits
     )
+    space.check_seeds()
     # An unknown method is refused before anything is written.
     build_strategy(config.method, space, config.evolution, objective, config.seed)
     return Prepared(

@@ -10,7 +10,7 @@ from evoconv.evolution.catalogue import METHODS, EvolutionOptions, build_strateg
 from evoconv.records import Individual, TrialState
 from evoconv.study.replay import resume
 from evoconv.study.stop import StopRules
-from tests.simulation import SCORE, ToyRun, ToySpace, options_of, score, values_of
+from tests.simulation import SCORE, ToyRun, ToySpace, individual, options_of, score, values_of
 
 EVERY_METHOD = pytest.mark.parametrize("method", METHODS)
 WITH_BARRIER = [name for name, method in METHODS.items() if method.any_workers]
@@ -97,6 +97,22 @@ def test_any_number_of_workers_gives_the_same_trials(method: str) -> None:
 def test_the_methods_that_any_number_of_workers_does_not_change() -> None:
     assert {"sync", "nsga2"} <= set(WITH_BARRIER)
     assert {"async", "compact", "aging", "random"} <= set(WITHOUT)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("num_seeds", [1, 5, 50])
+def test_seeds_are_measured_first_whatever_the_method(method: str, num_seeds: int) -> None:
+    seeds = tuple(individual(0, number // 9, number % 9, 1, 1, 1, 1).genome for number in range(50))
+    space = ToySpace(seeds=seeds[:num_seeds])  # type: ignore[arg-type]
+    run = ToyRun(method=method, slots=3, space=space)
+    run.go()
+    first = trials_of(run)[:num_seeds]
+    assert [one.genome for one in first] == list(seeds[:num_seeds])
+    assert {one.operator for one in first} == {"seed"}
+    later = trials_of(run)[num_seeds:]
+    assert all(one.operator != "seed" for one in later)
+    if num_seeds == 50 and method != "random":
+        assert any(set(one.parents) & set(range(num_seeds)) for one in later)
 
 
 @EVERY_METHOD

@@ -166,27 +166,29 @@ class Nursery:
         self._seen: dict[str, int | None] = {}
 
     def random(self) -> Individual:
-        """Return the next individual, drawn at random."""
-        return self._register(
+        """Return the next individual, drawn at random unless it is a seed."""
+        return self._seed_individual() or self._register(
             draw_random(self._num_born, self._space, self._options, self._seed, self._seen)
         )
 
     def child(self, ranked: Sequence[Member]) -> Individual:
-        """Return the next individual, bred from members sorted from worst to best."""
-        return self._register(
+        """Return the next individual, bred from members sorted from worst to best, or a seed."""
+        return self._seed_individual() or self._register(
             breed(self._num_born, ranked, self._space, self._options, self._seed, self._seen)
         )
 
     def bear(
         self, draw: Callable[[Generator], Draft], *, is_new: bool, trains_on: bool
     ) -> Individual:
-        """Return the next individual as ``draw`` makes it, repaired if need be.
+        """Return the next individual as ``draw`` makes it, repaired if need be, or a seed.
 
         Args:
             draw: is called again while what it draws is known, as often as the options say.
             is_new: whether it is; else the first draft is born, known or not.
             trains_on: a known one is trained again, not answered from the record.
         """
+        if (seeded := self._seed_individual()) is not None:
+            return seeded
         rng = stream(self._seed, Purpose.BIRTH, self._num_born)
         born = _settle(
             self._num_born,
@@ -203,6 +205,17 @@ class Nursery:
         """Let a measured individual answer for later ones with its phenotype."""
         if told.measurement is not None and self._seen[told.genome.digest] is None:
             self._seen[told.genome.digest] = told.number
+
+    def _seed_individual(self) -> Individual | None:
+        """Return the next of the space's seeds, while there are any."""
+        number = self._num_born
+        if number >= len(self._space.seeds):
+            return None
+        genome = self._space.seeds[number]
+        known = self._seen.get(genome.digest)
+        return self._register(
+            Individual(number=number, genome=genome, operator="seed", copy_of=known)
+        )
 
     def _register(self, born: Individual) -> Individual:
         self._num_born += 1

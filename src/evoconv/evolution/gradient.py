@@ -97,7 +97,8 @@ class Gradient:
         self._let_in(told)
         self._drawn, self._replaces = {}, {}
         if not self._population:
-            return [self._bear(self._random, is_new=True) for _ in range(self._options.population)]
+            num_births = max(self._options.population, len(self._space.seeds))
+            return [self._bear(self._random, is_new=True) for _ in range(num_births)]
         lots = (self._steps, self._children, self._mutants)
         born = lots[self._lot]()
         self._lot = (self._lot + 1) % len(lots)
@@ -120,6 +121,8 @@ class Gradient:
         self._population.sort(key=_as_member)
         del self._population[: max(0, len(newcomers) - free)]
         self._population += newcomers
+        if len(self._population) > self._options.population:  # of a long list of seeds
+            self._population = sorted(self._population, key=_as_member)[-self._options.population :]
 
     def _steps(self) -> list[Individual]:
         """Return each individual after its step along the gradient of the numbers of layers."""
@@ -212,9 +215,10 @@ class Gradient:
             return drawn[-1][1]
 
         born = self._nursery.bear(draft, is_new=is_new, trains_on=self._options.train_on)
-        blocks, last = drawn[-1]
-        is_repaired = born.genome is not last.genome
-        self._drawn[born.number] = self._space.encode(born.genome) if is_repaired else blocks
+        if drawn and born.genome is drawn[-1][1].genome:
+            self._drawn[born.number] = drawn[-1][0]
+        else:  # repaired, or a seed
+            self._drawn[born.number] = self._space.encode(born.genome)
         return born
 
     def _select(self, rng: Generator) -> _Living:

@@ -5,6 +5,7 @@ the same asks and tells can't rebuild: numbers count up from 0 in the order of b
 randomness of a birth comes from the stream keyed by the individual's number.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from numpy.random import Generator
@@ -17,6 +18,10 @@ G = TypeVar("G", bound=Genome)
 
 class Space(Protocol[G]):
     """What can be searched. All methods are pure; genomes given are never altered."""
+
+    @property
+    def seeds(self) -> Sequence[G]:
+        """Genomes that every search measures first, in this order."""
 
     def sample(self, rng: Generator) -> G:
         """Return a random genome, feasible or not."""

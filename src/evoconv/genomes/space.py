@@ -8,6 +8,7 @@ limits is told by ``is_feasible``.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 from numpy.random import Generator
@@ -54,6 +55,23 @@ class TopologySpace:
                 "map is larger"
             )
         self.smallest()
+
+    @cached_property
+    def seeds(self) -> tuple[Topology, ...]:
+        """Topologies that a search begins with; ``check_seeds`` says whether they may."""
+        return tuple(map(Topology.from_json, self.options.seeds))
+
+    def check_seeds(self) -> None:
+        """Raise ``ConfigError`` if a seed doesn't fit the images, or breaks a limit or rule."""
+        for number, seed in enumerate(self.seeds, 1):
+            try:
+                broken = [str(one) for one in violations(self.cost(seed), self.limits)]
+            except ConfigError as error:
+                broken = [str(error)]
+            if not broken and self.options.rules and self._breaks_rules(seed):
+                broken = ["it breaks a rule of --rules"]
+            if broken:
+                raise ConfigError(f"--seeds, genome {number}: {broken[0]}")
 
     def sample(self, rng: Generator) -> Topology:
         """Return a random topology, feasible or not."""

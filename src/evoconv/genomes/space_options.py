@@ -26,6 +26,9 @@ from evoconv.options import Options, option
 class SpaceOptions(Options):
     """What random topologies look like, and how they are varied."""
 
+    seeds: tuple[str, ...] = option(
+        (), "a JSON file of genomes to begin with, instead of random ones [none]"
+    )
     min_filters: int = option(10, "fewest filters", at_least=1, at_most=MAX_FILTERS)
     max_filters: int = option(50, "most filters", at_least=1, at_most=MAX_FILTERS)
     min_kernel: int = option(2, "smallest kernel side", at_least=1, at_most=MAX_WINDOW)
