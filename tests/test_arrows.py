@@ -31,7 +31,7 @@ LAYERS = (
     ("training",),
     ("evolution", "execution", "data", "networks", "artifacts"),
     ("genomes",),
-    ("records", "seeds", "option_text", "timetable"),
+    ("devices", "records", "seeds", "option_text", "timetable"),
     ("interrupts", "options", "units"),
     ("errors", "recipes"),
 )

@@ -16,6 +16,7 @@ from typing import Any
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.sources import DataOptions
 from evoconv.data.splits import SplitOptions
+from evoconv.devices import find_device
 from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.catalogue import METHODS
 from evoconv.evolution.options import EvolutionOptions
@@ -24,7 +25,7 @@ from evoconv.export.options import FinalOptions
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.seed_list import read_seeds
 from evoconv.genomes.space_options import SpaceOptions
-from evoconv.option_text import flag_of, parse_option, read_as
+from evoconv.option_text import UNSET, flag_of, parse_option, read_as
 from evoconv.options import Options
 from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
@@ -120,6 +121,10 @@ def configure(
     wanted = {**RECIPES[recipe], **own, **values}
     if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
         wanted["group_by"] = _from_anywhere(group_by)
+    if (device := wanted.get("device")) is not None and device != UNSET:
+        file = wanted.get("device_file")
+        found = find_device(device, None if file is None else Path(file).expanduser())
+        wanted = {**wanted, **found.options(), **values}
     if isinstance(seeds := wanted.get("seeds"), str | Path):
         wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}

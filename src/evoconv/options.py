@@ -31,7 +31,7 @@ class Rule:
     help: str
     at_least: float | None = None
     at_most: float | None = None
-    choices: tuple[str, ...] | None = None
+    choices: tuple[str | int, ...] | None = None
     unit: Unit = ""
 
 
@@ -41,7 +41,7 @@ def option(
     *,
     at_least: float | None = None,
     at_most: float | None = None,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[str | int] | None = None,
     unit: Unit = "",
 ) -> Any:
     """Return a dataclass field with a rule; limits hold for each member of a tuple."""
@@ -72,7 +72,7 @@ class Options:
 
 def _check(name: str, rule: Rule, value: object) -> None:
     if rule.choices is not None and value not in rule.choices:
-        raise ConfigError(f"{name} must be one of {', '.join(rule.choices)}, got {value}")
+        raise ConfigError(f"{name} must be one of {', '.join(map(str, rule.choices))}, got {value}")
     if rule.at_least is None and rule.at_most is None:
         return
     low = -math.inf if rule.at_least is None else rule.at_least

@@ -81,6 +81,7 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     NOT_FINITE = "loss not finite"
     TIMEOUT = "time-out"
+    TOO_SLOW = "too slow"
     LOST = "worker lost"
     ERROR = "error"
     CANCELLED = "cancelled"

@@ -15,6 +15,7 @@ _NUMBER = r"\d+(?:\.\d+)?|\.\d+"
 _DURATION = re.compile(
     "".join(rf"(?:(?P<{unit}>{_NUMBER})\s*{unit}\s*)?" for unit in "dhms"), re.IGNORECASE | re.ASCII
 )
+_MILLISECONDS = re.compile(rf"(?P<number>{_NUMBER})\s*ms", re.IGNORECASE | re.ASCII)
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>[a-z]*)", re.IGNORECASE | re.ASCII)
 _PERCENT = re.compile(rf"(?P<number>{_NUMBER})\s*%?", re.ASCII)
 _RANGE = re.compile(r"(?P<low>\d+)(?:\s*-\s*(?P<high>\d+))?", re.ASCII)
@@ -29,7 +30,7 @@ _BYTES = {
 
 
 def parse_duration(text: str | float) -> float:
-    """Return seconds above 0 from 90, '90s', '10m', '1h30m' or '1.5h'; a bare number is seconds.
+    """Return seconds above 0 from 90, '90s', '10m', '1h30m', '1.5h' or '20ms'; 90 is seconds.
 
     Raises:
         ConfigError: anything else, or more than ten years.
@@ -38,6 +39,8 @@ def parse_duration(text: str | float) -> float:
     form = "a duration is written 90, 90s, 10m or 1h30m"
     if re.fullmatch(_NUMBER, plain, re.ASCII):
         seconds = float(plain)
+    elif (milliseconds := _MILLISECONDS.fullmatch(plain)) is not None:
+        seconds = float(milliseconds["number"]) / 1000
     else:
         match = _DURATION.fullmatch(plain)
         if match is None or not plain:

@@ -18,10 +18,12 @@ SMALL = Topology(features=(Convolution(filters=4, kernel=(3, 3)),), reduction="g
 LARGE = replace(SMALL, classifier=(Dense(units=500),))
 
 
-def space_of(*seeds: Topology, **limits: int) -> TopologySpace:
+def space_of(*seeds: Topology, max_parameters: int | None = None) -> TopologySpace:
     options = configure("digits", {}, seed=0).space
     texts = tuple(one.to_json() for one in seeds)
-    return TopologySpace(replace(options, seeds=texts), (1, 8, 8), 10, Limits(**limits))
+    return TopologySpace(
+        replace(options, seeds=texts), (1, 8, 8), 10, Limits(max_parameters=max_parameters)
+    )
 
 
 def write(path: Path, content: object) -> Path:

@@ -47,7 +47,7 @@ def _tables() -> Iterator[str]:
                 for config in configs
             ]
             choices = rule_of(one).choices
-            rest = "" if choices is None else f": {', '.join(choices)}"
+            rest = "" if choices is None else f": {', '.join(map(str, choices))}"
             yield f"| `{flag_of(one.name)}` | {rule_of(one).help}{rest} | {' | '.join(values)} |"
         yield ""
 

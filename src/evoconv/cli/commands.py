@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from evoconv.cli.option_flags import option_values
 from evoconv.config import config_from_dict, configure
+from evoconv.devices import known_devices
 from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import METHODS
 from evoconv.genomes.topology import Topology
 from evoconv.interrupts import ctrl_c_waits
-from evoconv.option_text import read_as
+from evoconv.option_text import flag_of, read_as
 from evoconv.units import parse_count, parse_duration
 
 if TYPE_CHECKING:
@@ -167,6 +168,17 @@ def methods(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
     return 0
 
 
+def devices(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
+    """List the devices with their limits."""
+    file = None if parsed.device_file is None else Path(parsed.device_file)
+    known = known_devices(file)
+    width = max(map(len, known))
+    for name, device in known.items():
+        limits = ", ".join(f"{flag_of(key)} {value:,}" for key, value in device.options().items())
+        sys.stdout.write(f"{name:{width}}  {device.summary}\n{'':{width}}  {limits}\n")
+    return 0
+
+
 COMMANDS: Mapping[str, Command] = {
     "evolve": evolve,
     "resume": resume,
@@ -175,6 +187,7 @@ COMMANDS: Mapping[str, Command] = {
     "predict": predict,
     "evaluate": evaluate,
     "methods": methods,
+    "devices": devices,
 }
 
 

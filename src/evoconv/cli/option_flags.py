@@ -21,7 +21,13 @@ COMMON = (
     "patience",
     "max_parameters",
     "max_macs",
+    "max_flash",
+    "max_ram",
     "max_memory",
+    "max_latency",
+    "bits",
+    "device",
+    "fitness",
     "target_accuracy",
     "metric",
     "class_weights",
@@ -116,7 +122,7 @@ def _add_flag(
 def _help(rule: Rule, default: object) -> str:
     text = rule.help
     if rule.choices is not None and not isinstance(default, tuple):
-        text += f": {', '.join(rule.choices)}"
+        text += f": {', '.join(map(str, rule.choices))}"
     shown = default_text(rule, default)
     if shown:
         text += f" [{shown}]"

@@ -58,6 +58,8 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_evaluate(commands)
     commands.add_parser("methods", help="list the methods of search")
+    devices = commands.add_parser("devices", help="list the devices that networks can be fitted to")
+    devices.add_argument("--device-file", metavar="FILE", help="a TOML file with more of them")
     parser.by_command = dict(commands.choices)
     return parser
 

@@ -25,7 +25,7 @@ class WorkerOptions(Options):
         at_least=1_000_000,
         unit="bytes",
     )
-    device: str = option(
+    accelerator: str = option(
         "auto",
         "where to train: all GPUs if there are any, else the CPU",
         choices=("auto", "cpu", "cuda"),
@@ -33,7 +33,7 @@ class WorkerOptions(Options):
 
     def slots(self, num_gpus: int) -> tuple[str, ...]:
         """Return the device of each worker, given how many GPUs there are."""
-        if self.device == "cpu" or num_gpus == 0:
+        if self.accelerator == "cpu" or num_gpus == 0:
             return ("cpu",) * (self.workers or num_cores())
         workers = self.workers or 4 * num_gpus
         return tuple(f"cuda:{worker % num_gpus}" for worker in range(workers))

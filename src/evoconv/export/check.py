@@ -7,23 +7,20 @@ that trained the network but the files it wrote.
 import json
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from evoconv.data.image_set import open_image_set
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError
 from evoconv.export.classifier import Classifier
 from evoconv.export.final import test_logits
+from evoconv.networks.latency import RUNS, latency_s
 
-_LATENCY_RUNS = 50
 # Sums of thousands of products in another order differ by about this much in float32.
 _TOLERANCE = 1e-3
 
@@ -72,32 +69,16 @@ def _check(question: dict[str, Any]) -> dict[str, Any]:
         raise EvoconvError("the test images are not those that were measured")
     top_two = np.sort(before, axis=1)[:, -2:]
     is_tie = top_two[:, 1] - top_two[:, 0] < _TOLERANCE
+    shape = classifier.preprocessing
     different = (before.argmax(axis=1) != logits.argmax(axis=1)) & ~is_tie
     return {
         "agrees": not different.any(),
         "num_different": int(different.sum()),
         "num_images": len(logits),
         "largest_difference": float(np.abs(before - logits).max()),
-        "latency_s": _latency(classifier.model, _one_image(classifier)),
-        "latency_n": _LATENCY_RUNS,
+        "latency_s": latency_s(classifier.model, (shape.channels, shape.height, shape.width)),
+        "latency_n": RUNS,
     }
-
-
-def _one_image(classifier: Classifier) -> torch.Tensor:
-    shape = classifier.preprocessing
-    return torch.zeros(1, shape.channels, shape.height, shape.width)
-
-
-@torch.inference_mode()
-def _latency(network: nn.Module, image: torch.Tensor) -> float:
-    """Return the median time of one image on one thread, in seconds."""
-    times = []
-    for _ in range(_LATENCY_RUNS + 5):
-        started = time.perf_counter()
-        network(image)
-        times.append(time.perf_counter() - started)
-    # The first few allocate memory and choose kernels.
-    return median(times[5:])
 
 
 if __name__ == "__main__":

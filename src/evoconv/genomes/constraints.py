@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evoconv.genomes.shapes import Cost
+from evoconv.genomes.shapes import BITS, Cost
 from evoconv.options import Options, option
 
 
@@ -16,9 +16,22 @@ class Limits(Options):
     max_macs: int | None = option(
         None, "most multiply-accumulates per image", at_least=1, unit="count"
     )
-    max_memory: int | None = option(
-        None, "most bytes for weights and peak activations at 32 bits", at_least=1, unit="bytes"
+    max_flash: int | None = option(None, "most bytes for weights", at_least=1, unit="bytes")
+    max_ram: int | None = option(
+        None, "most bytes for the activations alive at once", at_least=1, unit="bytes"
     )
+    max_memory: int | None = option(
+        None, "most bytes for weights and activations together", at_least=1, unit="bytes"
+    )
+    max_latency: float | None = option(
+        None,
+        "longest time for one image on one thread of this machine, measured before a network is"
+        " trained",
+        unit="duration",
+    )
+    bits: int = option(32, "bits of a weight or activation, for these sizes", choices=BITS)
+    device: str | None = option(None, "a device that must be fitted: see evoconv devices")
+    device_file: str | None = option(None, "a TOML file with more devices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +58,8 @@ def violations(cost: Cost, limits: Limits) -> tuple[Violation, ...]:
     compared = (
         ("--max-parameters", "parameters", limits.max_parameters, cost.parameters),
         ("--max-macs", "multiply-accumulates", limits.max_macs, cost.macs),
+        ("--max-flash", "bytes of weights", limits.max_flash, cost.weight_bytes),
+        ("--max-ram", "bytes of activations", limits.max_ram, cost.peak_activation_bytes),
         ("--max-memory", "bytes", limits.max_memory, cost.memory_bytes),
     )
     return tuple(

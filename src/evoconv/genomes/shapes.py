@@ -4,11 +4,12 @@
   not trained).
 - Multiply-accumulates are those of convolutions and dense layers for one image; padding is
   multiplied like any other value. Pooling, normalisation and activations are not counted.
-- Weights take four bytes per trainable parameter. A normalisation folded into its convolution needs
+- Weights take ``bits`` per trainable parameter. A normalisation folded into its convolution needs
   no more than that.
-- Peak activations are the most values alive at once for one image, in the order of execution, four
-  bytes each. A layer's input and output live together; normalisation and activation work in place;
-  flattening and padding copy nothing. In a residual block the input lives until the skip is added.
+- Peak activations are the most values alive at once for one image, in the order of execution, of
+  ``bits`` each. A layer's input and output live together; normalisation and activation work in
+  place; flattening and padding copy nothing. In a residual block the input lives until the skip is
+  added.
 
 'Same' padding is TensorFlow's: the output has ceil(size / stride) values, and of an odd number of
 padded values the larger half comes after.
@@ -22,7 +23,8 @@ from evoconv.errors import ConfigError
 from evoconv.genomes.layers import Convolution, Dense, Layer, Pooling, Residual
 from evoconv.genomes.topology import Topology
 
-BYTES_PER_VALUE = 4
+BITS = (8, 16, 32)
+"""How wide a value can be, of weights and activations alike."""
 
 Shape = tuple[int, ...]
 
@@ -113,8 +115,10 @@ def layer_table(
     return rows
 
 
-def cost(topology: Topology, input_shape: tuple[int, int, int], num_classes: int) -> Cost:
-    """Return what the network costs for images of shape (C, H, W).
+def cost(
+    topology: Topology, input_shape: tuple[int, int, int], num_classes: int, bits: int = 32
+) -> Cost:
+    """Return what the network costs for images of shape (C, H, W), values being so wide.
 
     Raises:
         ConfigError: a window without padding does not fit its input.
@@ -127,8 +131,8 @@ def cost(topology: Topology, input_shape: tuple[int, int, int], num_classes: int
     return Cost(
         parameters=parameters,
         macs=macs,
-        weight_bytes=BYTES_PER_VALUE * parameters,
-        peak_activation_bytes=BYTES_PER_VALUE * peak_values,
+        weight_bytes=bits // 8 * parameters,
+        peak_activation_bytes=bits // 8 * peak_values,
     )
 
 

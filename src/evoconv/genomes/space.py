@@ -114,7 +114,7 @@ class TopologySpace:
 
     def cost(self, genome: Topology) -> Cost:
         """Return what the network costs. Raises ``ConfigError`` if it does not fit the images."""
-        return cost(genome, self.input_shape, self.num_classes)
+        return cost(genome, self.input_shape, self.num_classes, self.limits.bits)
 
     def is_feasible(self, genome: Topology) -> bool:
         """Return whether the topology fits the images and keeps all rules and limits."""
@@ -156,6 +156,8 @@ class TopologySpace:
         for name, limit, least in (
             ("--max-parameters", self.limits.max_parameters, min(one.parameters for one in costs)),
             ("--max-macs", self.limits.max_macs, min(one.macs for one in costs)),
+            ("--max-flash", self.limits.max_flash, min(one.weight_bytes for one in costs)),
+            ("--max-ram", self.limits.max_ram, min(one.peak_activation_bytes for one in costs)),
             ("--max-memory", self.limits.max_memory, min(one.memory_bytes for one in costs)),
         ):
             if limit is not None and least > limit:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evoconv.execution.executor import Control
+from evoconv.execution.executor import Control, JobFailed
+from evoconv.networks.latency import latency_s
 from evoconv.networks.weights import weights_to_bytes
 from evoconv.problems.candidate import CandidateTraining, Plan, Trained, named_measures
+from evoconv.problems.training import new_network
 from evoconv.problems.workplace import Workplace
-from evoconv.records import Measurement
+from evoconv.records import Failure, FailureKind, Measurement
 from evoconv.training.precision import Precision, measure_precision
 
 
@@ -53,13 +55,14 @@ class EvaluateArchitecture:
         """Return means over all trainings; the weights of the first one are kept as an artefact.
 
         Raises:
-            JobFailed: the loss left the finite numbers.
+            JobFailed: the loss left the finite numbers, or one image takes too long.
         """
         started = time.perf_counter()
+        latency = self._latency(workplace)
         done: list[Trained] = []
         while True:
             done += self._train_folds(workplace, control, first=len(done))
-            measurement = self._measurement(done, workplace, time.perf_counter() - started)
+            measurement = self._measurement(done, workplace, time.perf_counter() - started, latency)
             num_rounds = len(done) // len(workplace.splits.folds)
             if num_rounds >= self.plan.saving.max_trainings or not self._is_promising(measurement):
                 return measurement
@@ -84,13 +87,18 @@ class EvaluateArchitecture:
             yield trained
 
     def _measurement(
-        self, done: list[Trained], workplace: Workplace, seconds: float
+        self,
+        done: list[Trained],
+        workplace: Workplace,
+        seconds: float,
+        latency: Mapping[str, float],
     ) -> Measurement:
         num_images = sum(len(validation) for _, validation in workplace.splits.folds)
         total = sum(one.image_passes for one in done)
         values = {
             **_means([one.measured for one in done], num_images),
             **self.plan.cost.as_values(),
+            **latency,
             "training_seconds": seconds,
             "trainings": float(len(done)),
             "image_passes": float(total),
@@ -105,6 +113,25 @@ class EvaluateArchitecture:
             curve=tuple(point for one in done for point in one.curve),
             remarks=tuple(_numbered_remarks(done)),
         )
+
+    def _latency(self, workplace: Workplace) -> dict[str, float]:
+        """Return the time of one image, by name, where it has a limit; it must be kept."""
+        limit = self.plan.max_latency
+        if limit is None:
+            return {}
+        image_set = workplace.image_set
+        network = new_network(
+            self.plan.topology,
+            image_set.input_shape,
+            len(image_set.classes),
+            self.plan.setting.recipe,
+            self.seed,
+        ).to(workplace.device)
+        seconds = latency_s(network, image_set.input_shape)
+        if seconds > limit:
+            said = f"one image takes {1000 * seconds:.3g} ms, --max-latency is {1000 * limit:g} ms"
+            raise JobFailed(Failure(kind=FailureKind.TOO_SLOW, message=said))
+        return {"latency_s": seconds}
 
     def _is_promising(self, measurement: Measurement) -> bool:
         return (

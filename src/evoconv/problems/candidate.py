@@ -61,6 +61,7 @@ class Plan:
 
     Attributes:
         parents: whose weights a training starts from.
+        max_latency: seconds that one image may take; None for no limit.
         entry: fitness below which the candidate couldn't live, fixed when it was submitted; None
             while there is room.
     """
@@ -73,6 +74,7 @@ class Plan:
     stopping: StoppingOptions
     saving: SavingOptions
     parents: tuple[Parent, ...] = ()
+    max_latency: float | None = None
     entry: float | None = None
 
 

@@ -20,9 +20,9 @@ from evoconv.execution.options import WorkerOptions
 
 def devices_of(options: WorkerOptions) -> tuple[str, ...]:
     """Return the device of each worker; ``ConfigError`` where a GPU is asked for in vain."""
-    num_gpus = torch.cuda.device_count() if options.device != "cpu" else 0
-    if options.device == "cuda" and num_gpus == 0:
-        raise ConfigError("--device cuda: torch finds no GPU")
+    num_gpus = torch.cuda.device_count() if options.accelerator != "cpu" else 0
+    if options.accelerator == "cuda" and num_gpus == 0:
+        raise ConfigError("--accelerator cuda: torch finds no GPU")
     return options.slots(num_gpus)
 
 

@@ -84,6 +84,8 @@ def _search_figures(standing: Standing) -> dict[str, Any]:
         "recipe": standing.recipe,
         "metric": standing.metric,
         "seed": standing.seed,
+        "device": standing.limits.device,
+        "bits": standing.limits.bits,
         "complete": standing.is_complete,
         "seconds": standing.seconds,
         "stop_reason": standing.stop_reason,
@@ -156,7 +158,7 @@ def _baseline_cost(standing: Standing) -> Cost | None:
     if standing.images is None:
         return None
     shape, num_classes = standing.images.input_shape, len(standing.images.classes)
-    return cost(baseline(shape, num_classes), shape, num_classes)
+    return cost(baseline(shape, num_classes), shape, num_classes, standing.limits.bits)
 
 
 def _class_figures(standing: Standing) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _best_cost(standing: Standing) -> Cost | None:
     topology, images = topology_of(standing), standing.images
     if topology is None or images is None:
         return None
-    return cost(topology, images.input_shape, len(images.classes))
+    return cost(topology, images.input_shape, len(images.classes), standing.limits.bits)
 
 
 def topology_of(standing: Standing) -> Topology | None:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from evoconv.genomes.constraints import Limits
 from evoconv.genomes.topology import Topology
 from evoconv.records import Failure, Genome, Individual
-from evoconv.units import format_count, format_percent
+from evoconv.units import format_bytes, format_count, format_percent
 
 _MAX_REASON = 160
 # A layer's kind and size, without activation, normalisation and dropout: 'convolution 22 5×5'.
@@ -62,6 +63,26 @@ def reason_text(failure: Failure) -> str:
     lines = str(failure).strip().splitlines() or [str(failure.kind)]
     line = printable(lines[0])
     return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
+
+
+def limits_text(limits: Limits) -> str | None:
+    """Return the hard limits of a study in one line; None where there are none."""
+    said = [
+        f"{what} {write(value)}"
+        for what, value, write in (
+            ("parameters", limits.max_parameters, format_count),
+            ("MACs", limits.max_macs, format_count),
+            ("flash", limits.max_flash, format_bytes),
+            ("RAM", limits.max_ram, format_bytes),
+            ("memory", limits.max_memory, format_bytes),
+            ("time per image", limits.max_latency, lambda seconds: f"{1000 * seconds:g} ms"),
+        )
+        if value is not None
+    ]
+    if not said:
+        return None
+    device = "" if limits.device is None else f"{limits.device}: "
+    return f"{device}at most {', '.join(said)}, at {limits.bits} bits"
 
 
 def counts_text(num_evaluations: int, num_failed: int, num_copies: int) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.archive import Archive
+from evoconv.genomes.constraints import Limits
 from evoconv.problems.fitness import FitnessOptions, choose_objective
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Objective, Trial, TrialState
@@ -61,6 +62,7 @@ class Standing:
     seed: int
     metric: str
     objective: Objective
+    limits: Limits
     trials: tuple[Trial, ...]
     told: tuple[int, ...]
     seconds: float
@@ -222,6 +224,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             seed=int(storage.config["seed"]),
             metric=metric,
             objective=choose_objective(metric, FitnessOptions(**storage.config.get("fitness", {}))),
+            limits=Limits(**storage.config.get("limits", {})),
             trials=trials,
             told=told,
             seconds=storage.elapsed_s(),

@@ -13,7 +13,7 @@ from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Trial
 from evoconv.report.notes import Augmentations
 from evoconv.report.result import topology_of
-from evoconv.report.sentences import counts_text, measure_text, printable
+from evoconv.report.sentences import counts_text, limits_text, measure_text, printable
 from evoconv.report.standing import Standing
 from evoconv.training.options import METRICS
 from evoconv.units import format_bytes, format_count, format_duration, format_percent
@@ -56,7 +56,7 @@ def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType
     table.add_section()
     table.add_row("total", "", "", f"{summary['parameters']:,}", f"{summary['macs']:,}")
     memory = (
-        f"{format_bytes(summary['memory_bytes'])} of memory at 32 bits:"
+        f"{format_bytes(summary['memory_bytes'])} of memory at {standing.limits.bits} bits:"
         f" {format_bytes(summary['weight_bytes'])} weights,"
         f" {format_bytes(summary['peak_activation_bytes'])} peak activations; MACs are"
         " multiply-accumulates per image"
@@ -183,6 +183,8 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
     if summary["redraw_rate"]:
         rate = _percent(summary["redraw_rate"])
         facts.append(("", f"{rate} of the networks drawn were dropped: infeasible or known"))
+    if (kept := limits_text(standing.limits)) is not None:
+        facts.append(("limits", kept))
     if (formula := formula_of(standing.objective)) is not None:
         facts.append(("fitness", formula))
     if standing.target_reached is not None:
@@ -224,12 +226,12 @@ def _latency(standing: Standing) -> list[Text]:
     checked = standing.checked
     if checked is None:
         return []
-    return [
-        Text(
-            f"{1000 * checked.latency_s:.3g} ms per image on one thread"
-            f" (median of {checked.latency_n})"
-        )
-    ]
+    said = f"{1000 * checked.latency_s:.3g} ms per image on one thread"
+    said += f" (median of {checked.latency_n})"
+    limit = standing.limits.max_latency
+    if limit is not None and checked.latency_s > limit:
+        said += f": more than the {1000 * limit:g} ms of --max-latency, which it kept in the search"
+    return [Text(said)]
 
 
 def _measures(summary: Mapping[str, Any], prefix: str) -> list[str]:

@@ -139,6 +139,7 @@ class Search:
             stopping=config.stopping,
             saving=config.saving,
             parents=self._parents(individual) if config.saving.inherit else (),
+            max_latency=config.limits.max_latency,
             entry=self.strategy.entry(),
         )
         task = EvaluateArchitecture(
