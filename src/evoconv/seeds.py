@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     BASELINE = 5
     FINALIST = 6
     AUGMENTATION = 7
+    RETRAIN = 8
 
 
 def stream(study_seed: int, purpose: Purpose, number: int) -> Generator:

@@ -26,12 +26,12 @@ class LiveTensors(TorchDispatchMode):
     """Counts the bytes of all activations that live after each operation, and the most of them."""
 
     def __init__(self, network: nn.Module, image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._weights = {one.untyped_storage().data_ptr() for one in network.parameters()}
         self._seen = [weakref.ref(image)]
-        self.peak = 0
+        self.peak: int = 0
 
-    def __torch_dispatch__(  # type: ignore[override]
+    def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         result = function(*args, **(kwargs or {}))
@@ -75,7 +75,7 @@ def peak_bytes(network: nn.Sequential) -> int:
                 del y
             else:
                 x = step(x)
-    return live.peak
+    return int(live.peak)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from evoconv.units import parse_count, parse_duration
 if TYPE_CHECKING:
     from evoconv.report.standing import Standing
     from evoconv.study.storage import Storage
+    from evoconv.study.watch import Watch
 
 Command = Callable[[argparse.Namespace, float], int]
 
@@ -159,6 +160,43 @@ def evaluate(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG
     return 0
 
 
+def retrain(parsed: argparse.Namespace, started_at: float) -> int:
+    """Train the network of a study again, and print what that gave."""
+    run = Path(parsed.run)
+    time_s = read_as("--time", parse_duration, parsed.time)
+    metric = _metric_of(run)
+    with ctrl_c_waits():
+        from evoconv.cli.watching import run_watched
+        from evoconv.report.show import print_retrained
+        from evoconv.session.retraining import retrain_study
+
+    def study(watch: "Watch") -> Path:
+        retrain_study(
+            run,
+            watch,
+            from_scratch=parsed.from_scratch,
+            number=parsed.trial,
+            repeats=parsed.repeats,
+            time_s=time_s,
+            started_at=started_at,
+        )
+        return run
+
+    return run_watched(
+        study, metric=metric, quiet=parsed.quiet, json=parsed.json, show=print_retrained
+    )
+
+
+def export(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
+    """Write a saved network in another form."""
+    with ctrl_c_waits():
+        from evoconv.session.exporting import export_network
+
+    out = None if parsed.out is None else Path(parsed.out)
+    export_network(Path(parsed.run), parsed.format, out, _say)
+    return 0
+
+
 def methods(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
     """List the methods."""
     width = max(len(name) for name in METHODS)
@@ -186,9 +224,15 @@ COMMANDS: Mapping[str, Command] = {
     "show": show,
     "predict": predict,
     "evaluate": evaluate,
+    "retrain": retrain,
+    "export": export,
     "methods": methods,
     "devices": devices,
 }
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
 
 
 def _warn(error: Exception) -> None:

@@ -57,6 +57,8 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _add_show(commands)
     _add_predict(commands)
     _add_evaluate(commands)
+    _add_retrain(commands)
+    _add_export(commands)
     commands.add_parser("methods", help="list the methods of search")
     devices = commands.add_parser("devices", help="list the devices that networks can be fitted to")
     devices.add_argument("--device-file", metavar="FILE", help="a TOML file with more of them")
@@ -192,6 +194,34 @@ def _add_evaluate(commands: "Commands[_Parser]") -> None:
     _add_run(parser)
     parser.add_argument("source", metavar="SOURCE", help="labelled images, as for evolve")
     parser.add_argument("--json", action="store_true", help="print JSON, nothing else")
+
+
+def _add_retrain(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "retrain",
+        help="train the network found again, and compare that with its evolved weights",
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "--from-scratch",
+        action="store_true",
+        help="begin with new weights [go on from the evolved ones]",
+    )
+    parser.add_argument(
+        "--repeats", type=_at_least_one, default=1, metavar="N", help="how many trainings [1]"
+    )
+    parser.add_argument("--trial", type=_whole, metavar="N", help="another trial [the chosen one]")
+    parser.add_argument(
+        "--time", metavar="TIME", help="time for this command [as long as it needs]"
+    )
+    _add_output(parser)
+
+
+def _add_export(commands: "Commands[_Parser]") -> None:
+    parser = commands.add_parser("export", help="write a saved network in a form for elsewhere")
+    _add_run(parser)
+    parser.add_argument("--format", default="onnx", metavar="NAME", help="onnx [onnx]")
+    parser.add_argument("--out", metavar="FILE", help="the file [best/model.onnx in RUN]")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from evoconv.report.board import Board
 from evoconv.report.display import LiveDisplay
 from evoconv.report.plain import PlainDisplay
 from evoconv.report.show import print_study, result_json
-from evoconv.report.standing import read_standing
+from evoconv.report.standing import Standing, read_standing
 from evoconv.study.storage import Storage
 
 _INTERRUPTED, _TERMINATED = 130, 143  # 128 + the signal's number
@@ -41,8 +41,9 @@ def run_watched(
     quiet: bool,
     json: bool,
     number: int | None = None,
+    show: Callable[[Console, Standing], None] = print_study,
 ) -> int:
-    """Run a study before the right display, print its result, and return the exit code.
+    """Run a study before the right display, show its result, and return the exit code.
 
     ``number`` is the trial whose result is wanted, where it isn't the best.
     """
@@ -60,7 +61,7 @@ def run_watched(
         sys.stdout.write(result_json(standing) + "\n")
     elif not quiet:
         sys.stdout.write("\n")
-        print_study(open_console(), standing)
+        show(open_console(), standing)
     return 0
 
 

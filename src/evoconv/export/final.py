@@ -12,7 +12,7 @@ from torch import nn
 
 from evoconv.artifacts import WeightFiles
 from evoconv.data.batches import ImageTensor, Standardisation
-from evoconv.data.image_set import ImageSet
+from evoconv.data.image_set import ImageSet, Pixels
 from evoconv.data.splits import SplitOptions
 from evoconv.data.test_split import test_indices
 from evoconv.errors import StudyError
@@ -94,6 +94,14 @@ def test_logits(
 
 
 test_logits.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest
+
+
+def test_pixels(image_set: ImageSet, split: SplitOptions, study_seed: int) -> Pixels:
+    """Return the pixels of the test split, (N, H, W, C), in the order of ``test_logits``."""
+    return image_set.images[test_indices(image_set, split, study_seed)]
+
+
+test_pixels.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest
 
 
 def _tested(

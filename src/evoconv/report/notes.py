@@ -3,6 +3,7 @@
 The readers raise one of ``DAMAGE`` for anything that evoconv didn't write.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,20 @@ class Finalist:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """A network of an architecture that was trained again; accuracies are in [0, 1].
+
+    ``way`` says which weights it has. One that ``failed`` has none, and NaN for its accuracies.
+    """
+
+    way: str
+    validation: float
+    test: float
+    epochs: int
+    failed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checked:
     """What a fresh process found: do predictions agree, and seconds per image (median of n)."""
 
@@ -132,6 +147,23 @@ def read_augmentations(note: Any) -> Augmentations:
 def read_finalists(note: Any) -> tuple[Finalist, ...]:
     """Return what the note ``finalists`` says."""
     return tuple(Finalist(trial=int(row["trial"]), values=_validated(row)) for row in note["rows"])
+
+
+def read_retrained(note: Any) -> tuple[Retrained, ...]:
+    """Return what a note ``retrained`` says."""
+    rows = []
+    for row in note["rows"]:
+        failed = "failure" in row
+        rows.append(
+            Retrained(
+                way=str(row["way"]),
+                validation=math.nan if failed else float(row["validation"]["accuracy"]),
+                test=math.nan if failed else float(row["test"]["accuracy"]),
+                epochs=0 if failed else int(row["epochs"]),
+                failed=failed,
+            )
+        )
+    return tuple(rows)
 
 
 def _validated(row: Any) -> Mapping[str, float] | None:

@@ -20,6 +20,7 @@ from evoconv.genomes.topology import Topology
 from evoconv.problems.fitness import formula_of
 from evoconv.records import Trial
 from evoconv.report.notes import Augmentations, Finalist
+from evoconv.report.retrained import retrained_figures
 from evoconv.report.savings import savings_of
 from evoconv.report.standing import Standing, read_standing
 from evoconv.study.storage import Storage
@@ -71,6 +72,9 @@ def summary_of(standing: Standing) -> dict[str, Any]:
         **_class_figures(standing),
         "augmentations": _augmentation_figures(standing.augmentations),
         "finalists": [_finalist_figures(one, standing) for one in standing.finalists],
+        "retrained": {
+            str(number): retrained_figures(rows) for number, rows in standing.retrained.items()
+        },
         "front": [_front_figures(one) for one in standing.front],
         "data": _data_figures(standing),
         "precision": standing.precision,

@@ -14,6 +14,7 @@ from rich.text import Text
 from evoconv.errors import StudyError
 from evoconv.report.confusion import class_report
 from evoconv.report.result import FILE_NAME, FITNESS_NAME, FRONT_NAME, as_json, summary_of
+from evoconv.report.retrained import retrained_table
 from evoconv.report.sentences import printable
 from evoconv.report.standing import Standing
 from evoconv.report.tables import (
@@ -45,11 +46,19 @@ def print_study(console: Console, standing: Standing, *, num_trials: int = 0) ->
     if summary["confusion"] is not None and standing.images is not None:
         confusion = np.array(summary["confusion"], np.int64)
         parts.append(class_report(standing.images.classes, confusion, console.width))
+    for number, rows in standing.retrained.items():
+        parts.append(retrained_table(number, rows))
     for part in parts:
         console.print(part)
         console.print()
     for sentence in _where_things_are(standing):
         console.print(Text(printable(sentence)), soft_wrap=True)
+
+
+def print_retrained(console: Console, standing: Standing) -> None:
+    """Print how networks that were trained again compare with the evolved weights."""
+    for number, rows in standing.retrained.items():
+        console.print(retrained_table(number, rows))
 
 
 def result_json(standing: Standing) -> str:

@@ -28,13 +28,21 @@ from evoconv.report.notes import (
     Finalist,
     FinalRow,
     Images,
+    Retrained,
     read_augmentations,
     read_checked,
     read_final,
     read_finalists,
     read_images,
+    read_retrained,
 )
-from evoconv.study.finished import AUGMENTATIONS_NOTE, FINALISTS_NOTE, Finished, finished_trials
+from evoconv.study.finished import (
+    AUGMENTATIONS_NOTE,
+    FINALISTS_NOTE,
+    RETRAINED_NOTE,
+    Finished,
+    finished_trials,
+)
 from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 from evoconv.training.options import METRICS
@@ -53,6 +61,7 @@ class Standing:
         told: numbers of all individuals in the order they were told.
         seconds: how long its processes have worked, all together.
         shown: number of the trial that is looked at, where it isn't the best.
+        retrained: trials whose architecture was trained again, by number.
         others: other trials that were finished, by number.
     """
 
@@ -73,6 +82,7 @@ class Standing:
     finalists: tuple[Finalist, ...] = ()
     final: Final | None = None
     checked: Checked | None = None
+    retrained: Mapping[int, tuple[Retrained, ...]] = field(default_factory=dict)
     versions: Mapping[str, str]
     shown: int | None = None
     others: Mapping[int, tuple[Final, Checked | None]] = field(default_factory=dict)
@@ -235,6 +245,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             finalists=_read_finalists(storage, trials),
             final=final,
             checked=_optional(read_checked, storage.note(own.checked_note)),
+            retrained=_read_retrained(storage, trials),
             others=_read_others(storage, run, trials),
             versions={str(k): str(v) for k, v in (storage.note("versions") or {}).items()},
         )
@@ -255,6 +266,15 @@ def _read_finalists(storage: Storage, trials: Sequence[Trial]) -> tuple[Finalist
         if not _is_measured(trials, one.trial):
             raise ValueError(f"the finalist {one.trial} has no measurement")
     return finalists
+
+
+def _read_retrained(storage: Storage, trials: Sequence[Trial]) -> dict[int, tuple[Retrained, ...]]:
+    found = {}
+    for name in storage.note_names():
+        kind, _, number = name.partition(" ")
+        if kind == RETRAINED_NOTE and number.isdecimal() and _is_measured(trials, int(number)):
+            found[int(number)] = read_retrained(storage.note(name))
+    return found
 
 
 def _read_others(

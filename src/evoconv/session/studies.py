@@ -100,13 +100,13 @@ def resume_study(
         StudyError: no such study, one in use, or images that have changed since.
     """
     started_at = time.time() if started_at is None else started_at
-    with _held_study(run) as storage:
+    with open_study(run) as storage:
         config = config_from_dict(storage.config)
         goes_further = time_s is not None or evaluations is not None
         if storage.note("checked") is not None and not goes_further:
             watch.notify("the study is finished; --time or --evaluations let it go on")
             return run
-        prepared = _prepare_again(storage, watch)
+        prepared = prepare_again(storage, watch)
         if goes_further:
             for name in ("stop", FINALISTS_NOTE, "final", "checked"):
                 storage.set_note(name, None)
@@ -159,11 +159,11 @@ def finish_trial(
     Raises:
         StudyError: no such study or trial, a trial without a measurement, or a study in use.
     """
-    with _held_study(run) as storage:
+    with open_study(run) as storage:
         trial = storage.trial(number)
         if trial.individual.measurement is None:
             raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
-        prepared = _prepare_again(storage, watch)
+        prepared = prepare_again(storage, watch)
         session = Session(
             run=run,
             storage=storage,
@@ -177,7 +177,7 @@ def finish_trial(
         )
         finishing = Finishing(session=session, number=number)
         options = replace(prepared.config.final, repeats=repeats, baseline=False)
-        _begin(session)
+        begin(session)
         with session.executor() as executor:
             finishing.train(executor, finishing.setting(executor), trial, options)
         finishing.check_and_report()
@@ -185,7 +185,7 @@ def finish_trial(
 
 
 @contextmanager
-def _held_study(run: Path) -> Iterator[Storage]:
+def open_study(run: Path) -> Iterator[Storage]:
     """Open an existing study that no other process works on, to the end of the block."""
     if not run.is_dir():  # locking would make it
         raise StudyError(f"there is no run folder {run}")
@@ -193,7 +193,7 @@ def _held_study(run: Path) -> Iterator[Storage]:
         yield storage
 
 
-def _prepare_again(storage: Storage, watch: Watch) -> Prepared:
+def prepare_again(storage: Storage, watch: Watch) -> Prepared:
     """Return what the stored configuration gives; ``StudyError`` if the images have changed."""
     config = config_from_dict(storage.config)
     prepared = prepare(config, watch)
@@ -218,7 +218,7 @@ def _run(session: Session) -> None:
 
 def _search_and_finish(session: Session, finishing: Finishing) -> None:
     # Before the first worker: whoever interrupts from here on is told how to go on.
-    _begin(session)
+    begin(session)
     with session.executor() as executor:
         search = Search(session=session, executor=executor, setting=session.setting(executor))
         reason, best = search.run()
@@ -235,7 +235,8 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
         finishing.train(executor, setting, trial, session.config.final)
 
 
-def _begin(session: Session) -> None:
+def begin(session: Session) -> None:
+    """Tell whoever looks on that workers are about to start, and on what."""
     session.watch.begun(
         run=session.run,
         method=session.config.method,

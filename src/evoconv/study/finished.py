@@ -13,6 +13,10 @@ FINALISTS_NOTE = "finalists"
 """Name of the note on candidates trained in full before the best was chosen."""
 
 
+RETRAINED_NOTE = "retrained"
+"""Name of the notes on architectures that were trained again; the trial's number follows."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """The folder and the notes of a finished network; ``number`` None is the study's own."""

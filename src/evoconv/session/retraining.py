@@ -1,0 +1,138 @@
+"""The architecture of a study trained again, beside its evolved weights: the reinitialisation test.
+
+What is done is stored row by row, so an interrupted comparison goes on where it stopped, and more
+repeats can be asked for later.
+"""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from evoconv.errors import StudyError
+from evoconv.export.retrain import EVOLVED, FROM_SCRATCH, TRAINED_ON, Retraining, run_retrainings
+from evoconv.genomes.topology import Topology
+from evoconv.problems.training import FullTraining, TrainingSetting
+from evoconv.records import Trial
+from evoconv.seeds import Purpose, seed_for
+from evoconv.session.context import Session
+from evoconv.session.finishing import Finishing
+from evoconv.session.studies import begin, open_study, prepare_again
+from evoconv.study.finished import RETRAINED_NOTE
+from evoconv.study.stop import Tally
+from evoconv.study.watch import Watch
+from evoconv.timetable import Timetable
+
+
+def retrain_study(
+    run: Path,
+    watch: Watch,
+    *,
+    from_scratch: bool,
+    number: int | None = None,
+    repeats: int = 1,
+    time_s: float | None = None,
+    started_at: float | None = None,
+) -> int:
+    """Train a trial's network again as often as asked for, and store what each reached.
+
+    Args:
+        run: the run folder of the study.
+        watch: is told what happens.
+        from_scratch: begin with new weights; else go on from the evolved ones.
+        number: the trial; None for the one that the study chose.
+        repeats: how many trainings there are to be in all.
+        time_s: time for all trainings; None for as long as they need.
+        started_at: when the command began, seconds since the epoch.
+
+    Returns:
+        The trial's number.
+
+    Raises:
+        StudyError: no such study or trial, one in use, or a trial without evolved weights.
+    """
+    with open_study(run) as storage:
+        prepared = prepare_again(storage, watch)
+        session = Session(
+            run=run,
+            storage=storage,
+            prepared=prepared,
+            watch=watch,
+            timetable=Timetable(
+                started_at=time.time() if started_at is None else started_at,
+                time_s=time_s,
+                final_share=prepared.config.final.final_share,
+            ),
+        )
+        trial = _chosen(session, number)
+        if session.weights.path(trial.number) is None:
+            raise StudyError(f"the weights that trial {trial.number} evolved are not kept any more")
+        note_name = f"{RETRAINED_NOTE} {trial.number}"
+        note = storage.note(note_name) or {"rows": []}
+
+        def keep(row: dict[str, Any]) -> None:
+            note["rows"].append(row)
+            storage.set_note(note_name, note)
+
+        begin(session)
+        with session.executor() as executor:
+            setting = Finishing(session=session).setting(executor)
+            way = FROM_SCRATCH if from_scratch else TRAINED_ON
+            limit_s = None
+            if (left_s := session.timetable.left_for_training_s()) is not None:
+                limit_s = left_s / math.ceil(repeats / executor.num_slots)
+            tasks = [_task(session, trial, setting, EVOLVED, 0, None)]
+            tasks += [_task(session, trial, setting, way, n, limit_s) for n in range(repeats)]
+            done = {(row["way"], row["seed"]) for row in note["rows"]}
+            tasks = [one for one in tasks if (one.way, one.training.seed) not in done]
+            run_retrainings(executor, tasks, keep, watch.finishing)
+        Finishing(session=session).report()
+    return trial.number
+
+
+def _chosen(session: Session, number: int | None) -> Trial:
+    """Return the trial to look at; ``StudyError`` if there is none or it has no measurement."""
+    storage = session.storage
+    if number is None:
+        final = storage.note("final")
+        if final is not None:
+            number = int(final["trial"])
+        else:
+            tally = Tally(session.objective)
+            for one in storage.trials():
+                if one.state.is_finished:
+                    tally.add(one.individual)
+            if tally.best is None:
+                raise StudyError(f"{session.run} has no network yet")
+            number = tally.best.number
+    trial = storage.trial(number)
+    if trial.individual.measurement is None:
+        raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
+    return trial
+
+
+def _task(
+    session: Session,
+    trial: Trial,
+    setting: TrainingSetting,
+    way: str,
+    repeat: int,
+    limit_s: float | None,
+) -> Retraining:
+    topology, config = trial.individual.genome, session.config
+    assert isinstance(topology, Topology)
+    num_images = len(session.prepared.splits.folds[0][0])
+    return Retraining(
+        way=way,
+        number=trial.number,
+        weights=session.weights,
+        training=FullTraining(
+            topology=topology,
+            seed=seed_for(config.seed, Purpose.RETRAIN, repeat),
+            setting=setting,
+            epochs=setting.recipe.longest_training(num_images),
+            time_limit_s=limit_s,
+        ),
+        split=config.split,
+        study_seed=config.seed,
+    )
