@@ -6,8 +6,10 @@ from benchmarks import (
     accuracy,
     coordinator,
     memory,
+    methods,
     paper_tables,
     ranking,
+    reinitialised,
     savings,
     scaling,
     sorting,
@@ -26,8 +28,10 @@ BENCHMARKS = {
     "unequal_simulated": unequal_simulated,
     "unequal": unequal,
     "accuracy": accuracy,
+    "methods": methods,
     "paper_tables": paper_tables,
     "ranking": ranking,
+    "reinitialised": reinitialised,
     "savings": savings,
 }
 

@@ -24,7 +24,7 @@ DATA = ("mnist", "fashion-mnist", "neu-cls")
 _KEPT = (
     *("test_accuracy", "test_balanced_accuracy", "baseline_test_accuracy", "validation_accuracy"),
     *("parameters", "macs", "memory_bytes", "baseline_parameters", "evaluations", "failed"),
-    *("seconds", "worker_busy", "kept", "latency_s", "precision"),
+    *("seconds", "worker_busy", "kept", "latency_s", "precision", "genome"),
 )
 
 
@@ -33,10 +33,11 @@ def run() -> None:
     cells = Cells("accuracy")
     for seed in range(REPEATS):
         for data in DATA:
-            if (source := _source(data)) is None:
+            if (source := source_of(data)) is None:
                 print(f"accuracy: {data} is left out: EVOCONV_DATA holds no {data}.tar")
                 continue
-            cells.measure(f"{data} {seed}", partial(_evolve, source, seed))
+            words = ["--time", TIME]
+            cells.measure(f"{data} {seed}", partial(evolve_in_a_process, source, words, seed))
 
 
 def tables() -> None:
@@ -50,8 +51,8 @@ def tables() -> None:
         rows.append(
             (
                 data,
-                _percent([one["test_accuracy"] for one in got]),
-                _percent([one["baseline_test_accuracy"] for one in got]),
+                percent([one["test_accuracy"] for one in got]),
+                percent([one["baseline_test_accuracy"] for one in got]),
                 *(_mean(got, name) for name in ("parameters", "macs", "evaluations")),
                 f"{100 * fmean(one['worker_busy'] for one in got):.1f}",
                 _mean(got, "wall_s"),
@@ -68,7 +69,7 @@ def tables() -> None:
     )
 
 
-def _source(data: str) -> str | None:
+def source_of(data: str) -> str | None:
     """Return what to write on the command line, or None where the images are missing."""
     if data != "neu-cls":  # the others are known names
         return data
@@ -76,8 +77,9 @@ def _source(data: str) -> str | None:
     return str(path) if path.exists() else None
 
 
-def _evolve(source: str, seed: int) -> dict[str, Any]:
-    words = ("evolve", source, "--time", TIME, "--seed", str(seed), "--json")
+def evolve_in_a_process(source: str, options: list[str], seed: int) -> dict[str, Any]:
+    """Return the figures of a study by the command line, its command, and the seconds it took."""
+    words = ("evolve", source, *options, "--seed", str(seed), "--json")
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         done = subprocess.run(
@@ -97,7 +99,7 @@ def _evolve(source: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _percent(shares: list[float | None]) -> str:
+def percent(shares: list[float | None]) -> str:
     """Return the mean with its spread; a baseline row may be missing where time was short."""
     values = [100 * one for one in shares if one is not None]
     if len(values) < 2:

@@ -61,6 +61,10 @@ class Cells:
         """Return the figures of a stored cell, or None."""
         return self._cells.get(name)
 
+    def names(self) -> list[str]:
+        """Return the names of all stored cells."""
+        return list(self._cells)
+
     def repeats(self, name: str) -> list[dict[str, Any]]:
         """Return the figures of the stored cells called so with a number at the end, by number."""
         numbered = [one for one in self._cells if _without_number(one) == name != one]

@@ -1,7 +1,7 @@
 """What became of an architecture that was trained again, beside its evolved weights."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -40,7 +40,7 @@ class Spread:
 
 
 def retrained_figures(rows: Sequence[Retrained]) -> list[dict[str, Any]]:
-    """Return for each way: its name, ``n``, ``failed``, and both spreads of accuracy."""
+    """Return for each way: its name, ``n``, ``failed``, and the accuracies of its networks."""
     figures = []
     for way in _ways(rows):
         done = _done(rows, way)
@@ -49,10 +49,8 @@ def retrained_figures(rows: Sequence[Retrained]) -> list[dict[str, Any]]:
                 "way": way,
                 "n": len(done),
                 "failed": sum(one.way == way for one in rows) - len(done),
-                "validation_accuracy": asdict(Spread.of([one.validation for one in done]))
-                if done
-                else None,
-                "test_accuracy": asdict(Spread.of([one.test for one in done])) if done else None,
+                "validation_accuracies": [one.validation for one in done],
+                "test_accuracies": [one.test for one in done],
             }
         )
     return figures
