@@ -16,7 +16,6 @@ from evoconv.artifacts import write_atomically
 from evoconv.errors import StudyError
 from evoconv.genomes.reference import baseline
 from evoconv.genomes.shapes import Cost, cost
-from evoconv.genomes.topology import Topology
 from evoconv.problems.fitness import formula_of
 from evoconv.records import Trial
 from evoconv.report.notes import Augmentations, Finalist
@@ -226,16 +225,10 @@ def _front_figures(trial: Trial) -> dict[str, Any]:
 
 
 def _best_cost(standing: Standing) -> Cost | None:
-    topology, images = topology_of(standing), standing.images
+    topology, images = standing.topology, standing.images
     if topology is None or images is None:
         return None
     return cost(topology, images.input_shape, len(images.classes), standing.limits.bits)
-
-
-def topology_of(standing: Standing) -> Topology | None:
-    """Return the best network's topology, or None while there is none."""
-    genome = None if standing.best is None else standing.best.individual.genome
-    return genome if isinstance(genome, Topology) else None
 
 
 def _key(measure: str) -> str:

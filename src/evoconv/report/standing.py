@@ -17,6 +17,7 @@ import numpy.typing as npt
 from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.archive import Archive
 from evoconv.genomes.constraints import Limits
+from evoconv.genomes.topology import Topology
 from evoconv.problems.fitness import FitnessOptions, choose_objective
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Objective, Trial, TrialState
@@ -162,6 +163,12 @@ class Standing:
         if self.final is not None:
             return self.trials[self.final.trial]
         return self.ranked[0] if self.ranked else None
+
+    @property
+    def topology(self) -> Topology | None:
+        """The topology of the trial that is looked at."""
+        genome = None if self.best is None else self.best.individual.genome
+        return genome if isinstance(genome, Topology) else None
 
     @property
     def num_redraws(self) -> int:

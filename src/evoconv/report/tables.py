@@ -12,7 +12,6 @@ from evoconv.problems.fitness import formula_of
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Trial
 from evoconv.report.notes import Augmentations
-from evoconv.report.result import topology_of
 from evoconv.report.sentences import counts_text, limits_text, measure_text, printable
 from evoconv.report.standing import Standing
 from evoconv.training.options import METRICS
@@ -39,7 +38,7 @@ def search_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
 
 def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
     """Return the best network's layers with shapes, parameters and multiply-accumulates."""
-    topology, images, best = topology_of(standing), standing.images, standing.best
+    topology, images, best = standing.topology, standing.images, standing.best
     if topology is None or images is None or best is None:
         return Text("no evaluation is complete yet")
     table = new_table("layer", "", "output", "parameters", "MACs", num_left=2)
