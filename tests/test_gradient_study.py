@@ -57,23 +57,21 @@ def test_who_trains_on_starts_from_all_of_its_weights(finished: evoconv.Result) 
         assert finished.trials[parent].individual.genome == one.individual.genome
 
 
-def test_the_best_is_the_fittest_by_the_formula(finished: evoconv.Result, capsys: Capture) -> None:
+def test_the_best_is_the_fittest_by_the_formula(finished: evoconv.Result) -> None:
     best = finished.summary["best_fitness"]
-    text = shown(finished.run)
-    assert "fitness" in text
-    assert f"{best:.4g}" in text
-    assert "with C 10, M 1e+06, epsilon 0.01" in " ".join(text.split())
+    text = " ".join(shown(finished.run).split())
+    assert f"with C 10, M 1e+06, epsilon 0.01; that of the best is {best:.4g}" in text
 
 
-def test_resumed_after_any_number_of_evaluations_the_trials_are_the_same(
-    images: Path, finished: evoconv.Result, tmp_path: Path
-) -> None:
+def test_a_resume_goes_on_within_a_lot(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "again"
-    evoconv.evolve(images, out=run, method="gradient", seed=1, evaluations=7, **SMALL)
+    before = evoconv.evolve(
+        images, out=run, method="gradient", seed=1, evaluations=7, **SMALL
+    ).trials
     again = evoconv.resume(run, evaluations=16)
-    for one, other in zip(again.trials, finished.trials, strict=True):
-        assert one.individual.genome == other.individual.genome
-        assert one.individual.parents == other.individual.parents
+    assert again.trials[:7] == before
+    operators = [one.individual.operator.partition("+")[0] for one in again.trials]
+    assert operators[8:10] == operators[14:16] == ["crossover", "mutation"]
 
 
 def test_retraining_is_compared_stored_and_shown(

@@ -41,7 +41,8 @@ def saved(folder: Path, topology: Topology, *, channels: int = 1, bit_depth: int
         classes=("a", "b", "ç"),
         preprocessing=shape,
         standardisation=Standardisation(
-            mean=tuple(30.0 + one for one in range(channels)), std=(50.0,) * channels
+            mean=tuple(shape.max_value * (0.4 + one / 10) for one in range(channels)),
+            std=(shape.max_value / 4,) * channels,
         ),
     )
     network = build(topology, description.input_shape, 3)

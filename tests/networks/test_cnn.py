@@ -326,3 +326,32 @@ def test_normalising_one_value_per_map_raises_in_training() -> None:
     assert network(images((1, 1, 1), 1)).shape == (1, 3)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         network.train()(images((1, 1, 1), 1))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("stride", [(2, 2), (3, 3), (1, 3)])
+def test_gradients_are_no_leftovers_of_memory(
+    rows: int, columns: int, stride: tuple[int, int]
+) -> None:
+    layer = Convolution(filters=39, kernel=(3, 3), stride=stride, bias=False)
+    shape = (30, rows, columns)
+    network = build(Topology(features=(layer,)), shape, 3)
+    (weight,) = (one for one in network.parameters() if one.dim() == 4)
+    nn.init.normal_(weight, generator=torch.Generator().manual_seed(0))
+    pixels = torch.rand(64, *shape).to(memory_format=torch.channels_last)
+    labels = torch.zeros(64, dtype=torch.long)
+    for _ in range(20):
+        # What a gradient would find, if it read what it hasn't written.
+        junk = [torch.full((weight.numel(),), torch.nan, dtype=kind) for kind in LEFTOVERS]
+        del junk
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(pixels)
+        loss = nn.functional.cross_entropy(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert weight.grad is not None
+        assert weight.grad.isfinite().all()
+        assert weight.grad.abs().max() < 100
+
+
+LEFTOVERS = (torch.float32, torch.float32, torch.bfloat16, torch.bfloat16)

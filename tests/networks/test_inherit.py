@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -309,8 +309,13 @@ def edited(draw: st.DrawFn) -> tuple[tuple[int, int, int], Topology, Topology]:
     return shape, parent, child
 
 
+_POOL = Pooling(size=(1, 1), stride=(1, 2), padding="same")
+_BLOCK = Residual(filters=1, kernel=(1, 1), stride=(1, 2), activation="linear", bias=False)
+
+
 @settings(max_examples=100, deadline=None)
 @given(case=edited())
+@example(case=((1, 1, 2), Topology(features=(_POOL, _BLOCK)), Topology(features=(_BLOCK,))))
 def test_what_is_told_is_true_after_any_edits(
     case: tuple[tuple[int, int, int], Topology, Topology],
 ) -> None:

@@ -78,7 +78,7 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
                 options.max_filters,
             ),
             kernel=(options.min_kernel, options.min_kernel),
-            stride=(stride, stride),
+            stride=(min(stride, options.max_stride),) * 2,
             activation=options.activations[0],
         )
         for index, stride in enumerate(blocks.strides)

@@ -103,7 +103,7 @@ def _coarse_steps(topology: Topology, options: SpaceOptions) -> list[_Step]:
             steps.append(_Step("smaller kernel", place))
         if min(layer.stride) < options.max_stride:
             steps.append(_Step("longer stride", place))
-    if len(topology.features) < options.max_features:
+    if options.convolution_share < 1 and len(topology.features) < options.max_features:
         steps += [_Step("added pooling", place) for place in range(1, len(topology.features) + 1)]
     return steps
 
@@ -124,7 +124,7 @@ def _last_steps(topology: Topology, options: SpaceOptions) -> list[_Step]:
         ]
     if len(topology.classifier) > options.min_classifier:
         steps += [_Step("no dense", place) for place in range(len(topology.classifier))]
-    if len(topology.features) < options.max_features:
+    if options.convolution_share < 1 and len(topology.features) < options.max_features:
         steps.append(_Step("added pooling", 0))
     return steps
 

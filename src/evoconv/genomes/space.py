@@ -195,7 +195,8 @@ class TopologySpace:
         kernels = {options.min_kernel}
         if options.padding == "valid":
             kernels.add(options.max_kernel)
-        for num_pools in range(options.max_features - 1, -1, -1):
+        has_poolings = options.convolution_share < 1
+        for num_pools in range(options.max_features - 1 if has_poolings else 0, -1, -1):
             for kernel in sorted(kernels):
                 pools = (self._pooling(options.max_pool),) * num_pools
                 convolution = self._smallest_convolution(kernel, options.max_stride)
@@ -214,6 +215,8 @@ class TopologySpace:
             pooling = self._pooling(side)
             for count in range(most, 0, -1):
                 yield (convolution,) * count
+                if not has_poolings:
+                    continue
                 yield ((convolution, pooling) * count)[:count]
                 if count > 1:
                     yield ((pooling, convolution) * count)[:count]

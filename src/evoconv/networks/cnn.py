@@ -204,6 +204,9 @@ def _convolve(
 
     Torch's own padding='same' refuses strides and, for even kernels, pads a copy just like this.
     """
+    # A stride longer than the map changes nothing, but for such maps oneDNN's bfloat16 gradients
+    # hold whatever lay in memory (torch 2.13).
+    stride = min(stride[0], shape[1]), min(stride[1], shape[2])
     rows = columns = (0, 0)
     if padding == "same":
         rows = same_padding(shape[1], kernel[0], stride[0])

@@ -83,7 +83,11 @@ def set_layer(
         return _insert_unit(surgery, step, module, flow)
     else:
         is_exact, outgoing = _take_unit(surgery, step, module, flow, source)
-    if is_exact and step.layer == source.step.layer and source.incoming(flow).is_identity:
+    # The same block projects its input on larger maps, and adds it as it is on small ones.
+    is_same = step.layer == source.step.layer and (
+        not isinstance(step.layer, Residual) or step.keeps_channels == source.step.keeps_channels
+    )
+    if is_exact and is_same and source.incoming(flow).is_identity:
         return "unchanged", outgoing
     return ("exact" if is_exact else "partial"), outgoing
 

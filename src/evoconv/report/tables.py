@@ -185,7 +185,9 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
     if (kept := limits_text(standing.limits)) is not None:
         facts.append(("limits", kept))
     if (formula := formula_of(standing.objective)) is not None:
-        facts.append(("fitness", formula))
+        best = summary["best_fitness"]
+        reached = "" if best is None else f"; that of the best is {best:.4g}"
+        facts.append(("fitness", formula + reached))
     if standing.target_reached is not None:
         facts.append(("target", _target_text(standing)))
     if standing.stop_reason is not None:
