@@ -56,8 +56,13 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "population": 24,
         "inherit": True,
         "train_on": True,
+        # Short evaluations: those who live go on learning. Nothing is trained at the end.
+        "image_passes": 7_500,
+        "train_images": 7_500,
         "fresh_images": True,
+        "affordable_evaluations": 200,
         "final": "evolved",
+        "final_share": 0.12,
     },
     # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
     # and He initialisation are the poster's; the numbers are the house's.

@@ -185,7 +185,9 @@ def _final_title(one: Progress) -> str:
             return f"augmentation {one.number + 1}"
         case "finalist":
             return f"finalist {one.number}"
-    return f"final training {one.number + 1}"
+        case "repeat":
+            return f"final training {one.number + 1}"
+    return f"{one.message} {one.number}"
 
 
 def _moved(before: Running, now: Progress) -> Running:

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from evoconv.report.notes import Retrained
 from evoconv.report.tables import new_table
-from evoconv.units import format_percent
 
 _EVOLVED = "evolved"
 
@@ -32,9 +31,9 @@ class Spread:
 
     def __str__(self) -> str:
         if self.std is None:
-            return format_percent(self.mean)
+            return f"{100 * self.mean:.2f}"
         return (
-            f"{100 * self.mean:.2f} ± {format_percent(self.std)}"
+            f"{100 * self.mean:.2f} ± {100 * self.std:.2f}"
             f" ({100 * self.min:.2f}–{100 * self.max:.2f})"
         )
 
@@ -58,7 +57,7 @@ def retrained_figures(rows: Sequence[Retrained]) -> list[dict[str, Any]]:
 
 def retrained_table(trial: int, rows: Sequence[Retrained]) -> RenderableType:
     """Return a line per way, and how many new trainings stay below the evolved weights."""
-    table = new_table("weights", "n", "validation accuracy", "test accuracy", "epochs", num_left=1)
+    table = new_table("weights", "n", "validation %", "test %", "epochs", num_left=1)
     for way in _ways(rows):
         done = _done(rows, way)
         if not done:
@@ -71,7 +70,7 @@ def retrained_table(trial: int, rows: Sequence[Retrained]) -> RenderableType:
             str(Spread.of([one.test for one in done])),
             f"{fmean(one.epochs for one in done):.0f}" if done[0].epochs else "",
         )
-    title = f"The network of trial {trial} trained again, on the images that the search trained on"
+    title = f"The network of trial {trial} trained again on the search's images: accuracy"
     return Group(Text(title, style="bold"), table, *map(Text, _verdicts(rows)))
 
 

@@ -51,7 +51,7 @@ class Watch(Protocol):
         """The final trainings go on; called twice a second.
 
         Messages: ``augmentation``, ``finalist`` (its number is the trial's), ``repeat``,
-        ``baseline``.
+        ``baseline``; of ``retrain`` the way that a network is trained again.
         """
 
 
