@@ -191,8 +191,8 @@ class Budget(Options):
     )
     affordable_evaluations: int = option(
         40,
-        "evaluations that --time must suffice for, however slow: limits the multiply-accumulates"
-        " where --max-macs doesn't",
+        "evaluations that ten minutes must suffice for, however slow, and a longer --time for more"
+        " by its root: limits the multiply-accumulates where --max-macs doesn't",
         at_least=1,
         at_most=1_000_000,
     )

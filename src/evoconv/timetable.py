@@ -1,5 +1,6 @@
 """How the time of one command is divided: search, final training, and what comes after it."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ AFTERWARDS_S = 6.0
 # A command that has nothing yet may be late by this: better than to end with empty hands.
 _GRACE_S = 4.0
 _WANTED_EPOCHS = 8
+_SHORT_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +62,20 @@ class Timetable:
     ) -> int | None:
         """Return multiply-accumulates per image of the slowest networks worth trying.
 
-        The search has time for so many evaluations even of those, and the final training for
-        ``_WANTED_EPOCHS``.
+        A search of ten minutes has time for so many evaluations even of those, a longer one for as
+        many more as the root of its time; and the final training has it for ``_WANTED_EPOCHS``.
 
         Args:
             macs_per_s: speed of one slot in training, counting those of forward passes only.
             passes: images that one evaluation is trained on.
             num_images: images that the final network is trained on in an epoch.
             num_slots: evaluations under way at a time.
-            num_evaluations: how many there must be.
+            num_evaluations: how many there must be in ten minutes.
         """
         if self.time_s is None:
             return None
-        search_s = self.time_s * (1 - self.final_share) * num_slots / num_evaluations
+        # More time is for more generations and for larger networks alike.
+        wanted = num_evaluations * math.sqrt(max(1.0, self.time_s / _SHORT_S))
+        search_s = self.time_s * (1 - self.final_share) * num_slots / wanted
         epoch_s = self.time_s * self.final_share / _WANTED_EPOCHS
         return int(macs_per_s * min(search_s / passes, epoch_s / num_images)) // 1000 * 1000
