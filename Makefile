@@ -6,7 +6,7 @@ RUN := .venv/bin/python -m
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test test-all check bench install clean
+.PHONY: demo test test-slow test-all check bench install clean
 
 install: .venv/installed
 
@@ -28,8 +28,10 @@ check: install
 test: install check
 	$(RUN) pytest
 
-test-all: install check
-	$(RUN) pytest -m 'slow or not slow'
+test-slow: install
+	$(RUN) pytest -m slow
+
+test-all: test test-slow
 
 bench: install
 	$(RUN) benchmarks

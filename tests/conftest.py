@@ -3,6 +3,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are busy with other things: how long an example takes says nothing. The same examples
+# each time, unless somebody goes looking: pytest --hypothesis-profile=explore
+settings.register_profile("explore", deadline=None)
+settings.register_profile("usual", deadline=None, derandomize=True)
+settings.load_profile("usual")
 
 
 @pytest.fixture(scope="session", autouse=True)

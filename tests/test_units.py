@@ -170,7 +170,7 @@ def test_what_makes_no_sense_as_this_quantity_is_refused(
         parse(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(alphabet="0123456789.-%kKMGmhsdiB ", max_size=12))
 def test_any_text_is_understood_or_refused(text: str) -> None:
     for parse in PARSERS:

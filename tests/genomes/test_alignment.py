@@ -45,14 +45,14 @@ def identity(topology: Topology, parent: int) -> Alignment:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(topology=anything)
 def test_a_copy_aligns_to_the_identity(topology: Topology) -> None:
     assert align(topology, [topology]) == identity(topology, 0)
     assert align(topology, [topology, topology]) == identity(topology, 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(child=anything, parents=st.lists(anything, min_size=1, max_size=3))
 def test_any_alignment_pairs_layers_of_one_kind_and_uses_none_twice(
     child: Topology, parents: list[Topology]

@@ -30,7 +30,7 @@ FIRST = topology_of(*[convolution(10 + index) for index in range(3)], units=(10,
 SECOND = topology_of(*[convolution(20 + index) for index in range(4)], units=(20, 21))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=seeds)
 def test_crossover_gives_the_first_offspring_cut_at_inner_borders(seed: int) -> None:
     child = cross(FIRST, SECOND, OPTIONS, SHAPE, np.random.default_rng(seed))
@@ -105,7 +105,7 @@ def by_one_point(
     return replace(first, features=features, classifier=classifier)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=seeds)
 def test_crossover_at_one_point_is_one_point_crossover(seed: int) -> None:
     rng = np.random.default_rng(seed)

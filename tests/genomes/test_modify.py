@@ -168,7 +168,7 @@ def test_a_resized_pooling_strides_as_before() -> None:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32),
     scale=st.floats(0, 1, exclude_min=True),

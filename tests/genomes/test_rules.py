@@ -96,7 +96,7 @@ def test_each_axis_keeps_its_own_resolution() -> None:
     assert layers == (convolution(stride=2), Pooling(size=(1, 2)), Pooling(size=(1, 2)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5))
 def test_no_rising_sequence_is_nearer(values: list[int]) -> None:
     def error(sequence: tuple[float, ...]) -> float:
@@ -113,7 +113,7 @@ def test_no_rising_sequence_is_nearer(values: list[int]) -> None:
         assert nearest == values
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(2, 30), min_size=1, max_size=6), st.data())
 def test_what_is_taken_from_one_layer_is_not_given_to_others(
     values: list[int], data: st.DataObject
@@ -127,7 +127,7 @@ def test_what_is_taken_from_one_layer_is_not_given_to_others(
     assert sum(after) < sum(rising)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     topology=topologies((1, 13, 9)),
     names=st.lists(st.sampled_from(tuple(RULES)), unique=True),

@@ -186,7 +186,7 @@ ALL_RULES = SpaceOptions(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     options=space_options(),
     shape=st.sampled_from(((1, 28, 28), (3, 32, 32), (1, 8, 8), (2, 9, 30))),

@@ -31,7 +31,7 @@ def text_of(**changes: Any) -> str:
     return json.dumps({"features": [LAYER | changes]})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(any_topology)
 def test_json_round_trip_gives_an_equal_topology_with_equal_text_and_digest(one: Topology) -> None:
     again = Topology.from_json(one.to_json())
@@ -40,7 +40,7 @@ def test_json_round_trip_gives_an_equal_topology_with_equal_text_and_digest(one:
     assert again.digest == one.digest
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(any_topology)
 def test_pickling_keeps_a_topology(one: Topology) -> None:
     digest = one.digest
@@ -185,7 +185,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     kind=st.sampled_from(sorted(LAYER_KINDS)),
     fields=st.dictionaries(

@@ -39,7 +39,7 @@ def topology_of(*features: FeatureLayer, units: tuple[int, ...] = (20, 30)) -> T
 FIRST = topology_of(*[convolution(10 + index) for index in range(3)], units=(10, 11, 12))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, shape=input_shapes, square=st.booleans())
 def test_any_chain_of_operators_stays_in_range_and_leaves_parents_alone(
     seed: int, shape: tuple[int, int, int], square: bool

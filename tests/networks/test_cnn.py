@@ -63,7 +63,7 @@ def output_shapes(network: nn.Module, names: list[str], x: Tensor) -> dict[str, 
     return shapes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(case=cases, num_classes=st.integers(2, 7))
 def test_what_arithmetic_predicts_is_what_is_built(
     case: tuple[tuple[int, int, int], Topology], num_classes: int
@@ -105,7 +105,7 @@ def test_reference_networks_are_built_with_the_published_counts(name: str) -> No
     assert num_parameters(network) == one.parameters
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     size=st.tuples(st.integers(1, 13), st.integers(1, 13)),
     kernel=st.tuples(st.integers(1, 6), st.integers(1, 6)),
@@ -142,7 +142,7 @@ def test_convolutions_are_those_of_tensorflow(
     np.testing.assert_allclose(built, expected, atol=1e-12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     kind=st.sampled_from(("max", "average")),
     size=st.tuples(st.integers(1, 13), st.integers(1, 13)),

@@ -241,7 +241,7 @@ def grown(draw: st.DrawFn) -> tuple[tuple[int, int, int], Topology, Topology]:
     return shape, parent, with_layers(parent, layers)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=grown())
 def test_whatever_grows_keeps_the_function(
     case: tuple[tuple[int, int, int], Topology, Topology],
@@ -252,7 +252,7 @@ def test_whatever_grows_keeps_the_function(
     check_preserved(child, parent, shape)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=pairs_and_triples, with_sample=st.booleans())
 def test_any_child_can_inherit_from_any_parents(
     case: tuple[tuple[int, int, int], Topology, list[Topology]], with_sample: bool
@@ -313,7 +313,7 @@ _POOL = Pooling(size=(1, 1), stride=(1, 2), padding="same")
 _BLOCK = Residual(filters=1, kernel=(1, 1), stride=(1, 2), activation="linear", bias=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(case=edited())
 @example(case=((1, 1, 2), Topology(features=(_POOL, _BLOCK)), Topology(features=(_BLOCK,))))
 def test_what_is_told_is_true_after_any_edits(
@@ -337,7 +337,7 @@ def test_what_is_told_is_true_after_any_edits(
             assert torch.equal(state[key], given[before + key.removeprefix(f"{name}.")])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=input_shapes.flatmap(lambda shape: st.tuples(st.just(shape), topologies(shape))))
 def test_a_copy_inherits_everything_bit_by_bit(
     case: tuple[tuple[int, int, int], Topology],

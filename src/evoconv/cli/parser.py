@@ -79,7 +79,9 @@ class _RootParser(_Parser):
         parsed, unknown = self.parse_known_args(words, namespace)
         if unknown:
             known = self.by_command[parsed.command].known_flags()
-            close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+            word = unknown[0].partition("=")[0]
+            begun = [flag for flag in known if flag.startswith(word)]
+            close = begun or difflib.get_close_matches(word, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ConfigError(f"{parsed.command} doesn't know {unknown[0]}{hint}")
         return parsed
