@@ -15,7 +15,8 @@ from evoconv.problems.architecture import MeasurePrecision
 from evoconv.problems.fitness import FitnessFunction
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace
-from evoconv.records import Objective
+from evoconv.records import Individual, Objective
+from evoconv.study.stop import Tally
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Watch
 from evoconv.timetable import Timetable
@@ -50,6 +51,14 @@ class Session:
     def weights(self) -> WeightFiles:
         """The weights that evaluations leave."""
         return WeightFiles(self.run / "weights")
+
+    def best_so_far(self) -> Individual | None:
+        """Return the individual of most merit among those measured; None while there is none."""
+        tally = Tally(self.objective)
+        for trial in self.storage.trials():
+            if trial.state.is_finished:
+                tally.add(trial.individual)
+        return tally.best
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoconv.data.image_set import Pixels
-from evoconv.errors import ConfigError, StudyError, UserError
+from evoconv.errors import ConfigError, UserError
 from evoconv.export.check_onnx import check_onnx
 from evoconv.export.classifier import Classifier
 from evoconv.export.final import test_pixels
@@ -66,7 +66,7 @@ def _pixels(run: Path, classifier: Classifier) -> tuple[Pixels, str]:
             prepared = prepare_again(storage, Unwatched())
             config = prepared.config
             return test_pixels(prepared.image_set, config.split, config.seed), "test images"
-    except (StudyError, UserError) as error:
+    except UserError as error:
         shape = classifier.preprocessing
         size = (_NUM_RANDOM, shape.height, shape.width, shape.channels)
         pixels: npt.NDArray[np.uint16] = np.random.default_rng(0).integers(

@@ -19,7 +19,6 @@ from evoconv.report.result import write_result
 from evoconv.report.standing import read_standing
 from evoconv.session.context import Session
 from evoconv.study.finished import Finished
-from evoconv.study.stop import Tally
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,13 +141,10 @@ def save_best_so_far(session: Session) -> None:
     """Save the best with its weights from the search; the test split stays unread."""
     final = session.storage.note("final") or {"rows": []}
     has_final_weights = any(is_kept(row["name"], row["number"]) for row in final["rows"])
-    tally = Tally(session.objective)
-    for trial in session.storage.trials():
-        if trial.state.is_finished:
-            tally.add(trial.individual)
-    if tally.best is not None and not has_final_weights:
-        topology = tally.best.genome
+    best = session.best_so_far()
+    if best is not None and not has_final_weights:
+        topology = best.genome
         assert isinstance(topology, Topology)
         description = session.prepared.description(topology)
-        save_search_weights(session.run, session.weights, tally.best.number, description)
+        save_search_weights(session.run, session.weights, best.number, description)
     Finishing(session=session).report()

@@ -19,7 +19,6 @@ from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing
 from evoconv.session.studies import begin, open_study, prepare_again
 from evoconv.study.finished import RETRAINED_NOTE
-from evoconv.study.stop import Tally
 from evoconv.study.watch import Watch
 from evoconv.timetable import Timetable
 
@@ -94,17 +93,10 @@ def _chosen(session: Session, number: int | None) -> Trial:
     """Return the trial to look at; ``StudyError`` if there is none or it has no measurement."""
     storage = session.storage
     if number is None:
-        final = storage.note("final")
-        if final is not None:
-            number = int(final["trial"])
-        else:
-            tally = Tally(session.objective)
-            for one in storage.trials():
-                if one.state.is_finished:
-                    tally.add(one.individual)
-            if tally.best is None:
-                raise StudyError(f"{session.run} has no network yet")
-            number = tally.best.number
+        final, best = storage.note("final"), session.best_so_far()
+        if best is None:
+            raise StudyError(f"{session.run} has no network yet")
+        number = best.number if final is None else int(final["trial"])
     trial = storage.trial(number)
     if trial.individual.measurement is None:
         raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
