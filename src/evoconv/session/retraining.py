@@ -5,7 +5,6 @@ repeats can be asked for later.
 """
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing
-from evoconv.session.studies import begin, open_study, prepare_again
+from evoconv.session.studies import begin, measured_trial, open_study, session_on
 from evoconv.study.finished import RETRAINED_NOTE
 from evoconv.study.watch import Watch
-from evoconv.timetable import Timetable
 
 
 def retrain_study(
@@ -51,18 +49,7 @@ def retrain_study(
         StudyError: no such study or trial, one in use, or a trial without evolved weights.
     """
     with open_study(run) as storage:
-        prepared = prepare_again(storage, watch)
-        session = Session(
-            run=run,
-            storage=storage,
-            prepared=prepared,
-            watch=watch,
-            timetable=Timetable(
-                started_at=time.time() if started_at is None else started_at,
-                time_s=time_s,
-                final_share=prepared.config.final.final_share,
-            ),
-        )
+        session = session_on(run, storage, watch, time_s, started_at)
         trial = _chosen(session, number)
         if session.weights.path(trial.number) is None:
             raise StudyError(f"the weights that trial {trial.number} evolved are not kept any more")
@@ -97,10 +84,7 @@ def _chosen(session: Session, number: int | None) -> Trial:
         if best is None:
             raise StudyError(f"{session.run} has no network yet")
         number = best.number if final is None else int(final["trial"])
-    trial = storage.trial(number)
-    if trial.individual.measurement is None:
-        raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
-    return trial
+    return measured_trial(storage, number)
 
 
 def _task(

@@ -17,6 +17,7 @@ from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
 from evoconv.genomes.topology import Topology
 from evoconv.preparation import Prepared, prepare
 from evoconv.problems.fitness import FUNCTION, FitnessFunction
+from evoconv.records import Trial
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.search import Search
@@ -160,23 +161,10 @@ def finish_trial(
         StudyError: no such study or trial, a trial without a measurement, or a study in use.
     """
     with open_study(run) as storage:
-        trial = storage.trial(number)
-        if trial.individual.measurement is None:
-            raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
-        prepared = prepare_again(storage, watch)
-        session = Session(
-            run=run,
-            storage=storage,
-            prepared=prepared,
-            watch=watch,
-            timetable=Timetable(
-                started_at=time.time() if started_at is None else started_at,
-                time_s=time_s,
-                final_share=prepared.config.final.final_share,
-            ),
-        )
+        trial = measured_trial(storage, number)
+        session = session_on(run, storage, watch, time_s, started_at)
         finishing = Finishing(session=session, number=number)
-        options = replace(prepared.config.final, repeats=repeats, baseline=False)
+        options = replace(session.config.final, repeats=repeats, baseline=False)
         begin(session)
         with session.executor() as executor:
             finishing.train(executor, finishing.setting(executor), trial, options)
@@ -191,6 +179,30 @@ def open_study(run: Path) -> Iterator[Storage]:
         raise StudyError(f"there is no run folder {run}")
     with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
         yield storage
+
+
+def measured_trial(storage: Storage, number: int) -> Trial:
+    """Return the trial; ``StudyError`` if there is none or it has no measurement."""
+    trial = storage.trial(number)
+    if trial.individual.measurement is None:
+        raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
+    return trial
+
+
+def session_on(
+    run: Path, storage: Storage, watch: Watch, time_s: float | None, started_at: float | None
+) -> Session:
+    """Return a session that works on a trial of an open study, as ``finish_trial`` does.
+
+    Raises ``StudyError`` if the images have changed.
+    """
+    prepared = prepare_again(storage, watch)
+    timetable = Timetable(
+        started_at=time.time() if started_at is None else started_at,
+        time_s=time_s,
+        final_share=prepared.config.final.final_share,
+    )
+    return Session(run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable)
 
 
 def prepare_again(storage: Storage, watch: Watch) -> Prepared:
