@@ -20,7 +20,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.image_set import Declared
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.shapes import cost
-from evoconv.problems.training import TrainingSetting, train_topology
+from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.recipes import RECIPES
 from evoconv.seeds import Purpose, seed_for
 from evoconv.training.loop import predict_logits
@@ -84,15 +84,15 @@ def _train(data: str, name: str, repeat: int, device: str, precision: Precision)
     test = np.flatnonzero(declared == Declared.TEST)
     topology = REFERENCES[name].topology
     workplace = images.setup(0, device)
-    network, reports = train_topology(
-        topology,
-        workplace,
-        training,
-        TrainingSetting(recipe=recipe, augmentation=Augmentation(shift=0.0), precision=precision),
-        Patient(),
+    augmentation = Augmentation(shift=0.0)
+    full = FullTraining(
+        topology=topology,
         seed=seed_for(2018, Purpose.FINAL, repeat),
+        setting=TrainingSetting(recipe=recipe, augmentation=augmentation, precision=precision),
         epochs=recipe.final_epochs or 20,
+        time_limit_s=None,
     )
+    network, reports = full.on(training, workplace, Patient())
     logits = predict_logits(network, workplace.tensor, torch.from_numpy(test), Precision())
     shape, num_classes = images.image_set.input_shape, len(images.image_set.classes)
     return {

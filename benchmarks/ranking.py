@@ -25,10 +25,10 @@ from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.problems.training import (
+    FullTraining,
     TrainingSetting,
     measures_on,
     stratified_subset,
-    train_topology,
 )
 from evoconv.problems.workplace import Workplace
 from evoconv.seeds import Purpose, stream
@@ -127,15 +127,15 @@ def _train(
 ) -> dict[str, float]:
     training, validation = workplace.splits.folds[0]
     labels = workplace.image_set.labels
-    network, reports = train_topology(
-        topology,
-        workplace,
-        stratified_subset(training, labels, size),
-        TrainingSetting(recipe=recipe, augmentation=Augmentation(), precision=precision),
-        Patient(),
+    full = FullTraining(
+        topology=topology,
         seed=1 if size is None else 0,
+        setting=TrainingSetting(recipe=recipe, augmentation=Augmentation(), precision=precision),
         epochs=epochs,
+        time_limit_s=None,
     )
+    subset = stratified_subset(training, labels, size)
+    network, reports = full.on(subset, workplace, Patient())
     accuracy = measures_on(network, validation, workplace, precision, Patient())["accuracy"]
     return {"accuracy": accuracy, "seconds": reports[-1].seconds}
 

@@ -7,6 +7,7 @@ import pytest
 
 from evoconv.config import GROUPS, config_from_dict, configure
 from evoconv.errors import ConfigError, StudyError
+from evoconv.evolution.catalogue import METHODS
 from evoconv.option_text import flag_of
 from evoconv.recipes import RECIPES
 
@@ -43,8 +44,18 @@ def test_a_named_option_wins_over_the_recipe() -> None:
 def test_time_is_ten_minutes_unless_evaluations_are_counted() -> None:
     assert configure("digits", {}).budget.time_s == 600
     assert configure("digits", {"evaluations": 5}).budget.time_s is None
+    assert configure("digits", {"generations": 5}, method="sync").budget.time_s is None
     both = configure("digits", {"evaluations": 5, "time_s": "1m"}).budget
     assert (both.evaluations, both.time_s) == (5, 60)
+
+
+def test_generations_are_for_methods_that_have_any() -> None:
+    for method, one in METHODS.items():
+        if one.in_generations:
+            assert configure("digits", {"generations": 7}, method=method).budget.generations == 7
+        else:
+            with pytest.raises(ConfigError, match=f"7: {method} has no generations; sync, gra"):
+                configure("digits", {"generations": 7}, method=method)
 
 
 def test_every_study_without_a_seed_gets_its_own() -> None:

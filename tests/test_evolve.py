@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import evoconv
 from evoconv.errors import ConfigError, DataError, SearchFailed, StudyError
@@ -212,6 +213,22 @@ def test_final_evolved_keeps_the_weights_of_the_search(images: Path, tmp_path: P
     number = result.best.trial.number
     weights = next((result.run / "weights").glob(f"{number}-*"))
     assert weights.read_bytes() == (result.run / "best" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("final", ["continued", "retrained"])
+def test_final_continued_begins_with_the_weights_of_the_search(
+    images: Path, tmp_path: Path, final: str
+) -> None:
+    # At such a rate weights stay where they begin.
+    still = FAST | {"learning_rate": 1e-7}
+    result = evoconv.evolve(
+        images, out=tmp_path / "run", seed=1, evaluations=2, final=final, **still
+    )
+    assert result.summary["kept"] == final
+    file = next((result.run / "weights").glob(f"{result.best.trial.number}-*"))
+    of_search = load_file(file)["output.weight"]
+    now = load_file(result.run / "best" / "model.safetensors")["output.weight"]
+    assert torch.allclose(now, of_search, atol=1e-4) == (final == "continued")
 
 
 def test_too_little_time_for_a_training_keeps_the_weights_of_the_search(

@@ -100,6 +100,7 @@ def test_retraining_is_compared_stored_and_shown(
         "trained on": 1,
     }
     assert "trained on" in shown(run)
+    assert evoconv.retrain(run, from_scratch=True, repeats=3) == figures, "all of it is stored"
 
 
 def test_retraining_needs_a_trial_with_weights(finished: evoconv.Result, capsys: Capture) -> None:

@@ -8,7 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evoconv.api import Best, Result, evaluate, evolve, finish, load, resume
+    from evoconv.api import (
+        Best,
+        Result,
+        evaluate,
+        evolve,
+        export,
+        finish,
+        load,
+        resume,
+        retrain,
+    )
     from evoconv.errors import EvoconvError, SearchFailed, UserError
 
 __all__ = [
@@ -19,9 +29,11 @@ __all__ = [
     "UserError",
     "evaluate",
     "evolve",
+    "export",
     "finish",
     "load",
     "resume",
+    "retrain",
 ]
 
 

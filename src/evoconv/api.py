@@ -134,6 +134,7 @@ def resume(
     *,
     time: str | float | None = None,
     evaluations: str | int | None = None,
+    generations: str | int | None = None,
     fitness: "FitnessFunction | None" = None,
     watch: Watch | None = None,
 ) -> Result:
@@ -143,6 +144,7 @@ def resume(
         run: its run folder.
         time: time for this call; None for what is left of the study's own.
         evaluations: a new limit for the whole study.
+        generations: a new limit for the whole study.
         fitness: the function that the study was begun with, if it was.
         watch: is told what happens; None for silence.
 
@@ -157,6 +159,7 @@ def resume(
         watch or Unwatched(),
         time_s=read_as("--time", parse_duration, time),
         evaluations=read_as("--evaluations", parse_count, evaluations),
+        generations=read_as("--generations", parse_count, generations),
         started_at=started_at,
         fitness=fitness,
     )
@@ -195,6 +198,65 @@ def finish(
         started_at=started_at,
     )
     return load(folder)
+
+
+def retrain(
+    run: str | Path,
+    *,
+    from_scratch: bool = False,
+    trial: int | None = None,
+    time: str | float | None = None,
+    repeats: int = 1,
+    watch: Watch | None = None,
+) -> list[dict[str, Any]]:
+    """Train a trial's network again; return what it and the evolved weights reach.
+
+    Args:
+        run: the study's run folder; what is measured is stored there.
+        from_scratch: begin with new weights; else go on from the evolved ones.
+        trial: its number; None for the one that the study chose.
+        time: time for all trainings; None for as long as they need.
+        repeats: how many trainings there are to be in all, earlier calls included.
+        watch: is told what happens.
+
+    Returns:
+        A row per way that was tried so far, ``evolved`` first: ``way``, the number of trainings
+        ``n``, those that ``failed``, and lists of fractions, one for each training:
+        ``validation_accuracies`` and ``test_accuracies``.
+
+    Raises:
+        UserError: no such study or trial, or one whose weights are not kept any more.
+    """
+    from evoconv.session.retraining import retrain_study
+
+    number = retrain_study(
+        Path(run),
+        watch or Unwatched(),
+        from_scratch=from_scratch,
+        number=trial,
+        repeats=repeats,
+        time_s=read_as("--time", parse_duration, time),
+        started_at=clock.time(),
+    )
+    rows: list[dict[str, Any]] = Result(Path(run)).summary["retrained"][str(number)]
+    return rows
+
+
+def export(run: str | Path, *, format: str = "onnx", out: str | Path | None = None) -> Path:
+    """Write a saved network in another form, check it in a fresh process, return the file.
+
+    Args:
+        run: a run folder, or one of a finished trial in it.
+        format: as on the command line.
+        out: the file; None for one beside the network.
+
+    Raises:
+        UserError: no such format or network, or a package that is not installed.
+        EvoconvError: the file doesn't give what the network gives; it is removed.
+    """
+    from evoconv.session.exporting import export_network
+
+    return export_network(Path(run), format, None if out is None else Path(out), lambda _: None)
 
 
 def load(folder: str | Path) -> "Classifier":

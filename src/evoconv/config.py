@@ -115,7 +115,7 @@ def configure(
     if seed is not None and not 0 <= seed < 2**63:
         raise ConfigError(f"--seed must be in [0, 2^63), got {seed}")
     values = {name: value for name, value in changes.items() if value is not None}
-    if "evaluations" not in values:
+    if not {"evaluations", "generations"} & set(values):
         values.setdefault("time_s", DEFAULT_TIME_S)
     own = METHODS[method].defaults if method in METHODS else {}
     wanted = {**RECIPES[recipe], **own, **values}
@@ -130,6 +130,7 @@ def configure(
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))
+    check_generations(groups["budget"], method)
     last = groups["final"].final_recipe or recipe
     _check_recipe("--final-recipe", last)
     at_the_end = {**RECIPES[last], **own, **values}
@@ -141,6 +142,17 @@ def configure(
         final_training=_take(Recipe, at_the_end),
         final_augmentation=_take(Augmentation, at_the_end),
         **groups,
+    )
+
+
+def check_generations(budget: Budget, method: str) -> None:
+    """Raise ``ConfigError`` if generations limit a search that has none."""
+    if budget.generations is None or method not in METHODS or METHODS[method].in_generations:
+        return
+    known = ", ".join(name for name, one in METHODS.items() if one.in_generations)
+    raise ConfigError(
+        f"--generations {budget.generations}: {method} has no generations; {known} have,"
+        " and --evaluations ends any search"
     )
 
 

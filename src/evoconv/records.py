@@ -178,10 +178,18 @@ class Budget(Options):
     """
 
     time_s: float | None = option(
-        None, "time for the whole command [10m; with --evaluations: none]", unit="duration"
+        None,
+        "time for the whole command [10m; with --evaluations or --generations: none]",
+        unit="duration",
     )
     evaluations: int | None = option(
         None, "finished evaluations, failed ones included", at_least=1, unit="count"
+    )
+    generations: int | None = option(
+        None,
+        "complete generations, of methods that have any; of gradient: iterations",
+        at_least=1,
+        unit="count",
     )
     stop_at: float | None = option(
         None, "a validation accuracy that is enough", at_least=0, at_most=1, unit="percent"

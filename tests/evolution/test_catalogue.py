@@ -7,13 +7,23 @@ import pytest
 
 from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import METHODS, EvolutionOptions, build_strategy
+from evoconv.execution.executor import Job
 from evoconv.records import Individual, TrialState
 from evoconv.study.replay import resume
 from evoconv.study.stop import StopRules
-from tests.simulation import SCORE, ToyRun, ToySpace, individual, options_of, score, values_of
+from tests.simulation import (
+    SCORE,
+    ToyRun,
+    ToySpace,
+    ToyTask,
+    individual,
+    options_of,
+    score,
+    values_of,
+)
 
 EVERY_METHOD = pytest.mark.parametrize("method", METHODS)
-WITH_BARRIER = [name for name, method in METHODS.items() if method.any_workers]
+WITH_BARRIER = [name for name, method in METHODS.items() if method.in_generations]
 WITHOUT = [name for name in METHODS if name not in WITH_BARRIER]
 SLOTS = pytest.mark.parametrize("slots", [1, 2, 7, 64])
 
@@ -63,6 +73,44 @@ def test_no_worker_waits_while_there_is_budget(method: str, slots: int) -> None:
     assert run.go() == "the time for the search is over"
     assert run.executor.idle_s == 0
     assert run.executor.busy_s >= 200.0 * slots
+
+
+@pytest.mark.parametrize("method", WITH_BARRIER)
+@SLOTS
+def test_generations_end_a_search_when_all_of_the_last_is_told(method: str, slots: int) -> None:
+    run = ToyRun(method=method, slots=slots, stop=StopRules(generations=3))
+    assert run.go() == "all 3 generations are done"
+    assert run.strategy.num_generations() == 3
+    assert all(trial.state.is_finished for trial in run.log.trials())
+    alone = ToyRun(method=method, slots=1, stop=StopRules(generations=3))
+    alone.go()
+    numbers = [trial.number for trial in run.log.trials()]
+    assert numbers == [trial.number for trial in alone.log.trials()]
+    further = ToyRun(method=method, slots=slots, log=run.log, stop=StopRules(generations=4))
+    assert further.go() == "all 4 generations are done"
+    assert len(run.log.trials()) > len(numbers)
+
+
+@pytest.mark.parametrize("method", WITHOUT)
+def test_methods_without_generations_count_none(method: str) -> None:
+    run = ToyRun(method=method)
+    run.go()
+    assert run.strategy.num_generations() is None
+
+
+def test_an_iteration_of_gradient_is_three_lots_after_the_first_population() -> None:
+    options = EvolutionOptions(population=6, offspring=2, crossover=0.5, max_repeated=0)
+    run = ToyRun(
+        method="gradient",
+        space=ToySpace(limit=1_000),
+        options=options,
+        stop=StopRules(generations=2),
+        make_job=lambda one: Job(
+            number=one.number, task=ToyTask(individual=one, fails=lambda _: False)
+        ),
+    )
+    run.go()
+    assert len(run.log.trials()) == 6 + 2 * (6 + 2 + 2)
 
 
 @EVERY_METHOD

@@ -56,6 +56,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
     run = Path(parsed.run)
     time_s = read_as("--time", parse_duration, parsed.time)
     evaluations = read_as("--evaluations", parse_count, parsed.evaluations)
+    generations = read_as("--generations", parse_count, parsed.generations)
     metric = _metric_of(run)
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
@@ -63,7 +64,12 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
 
     return run_watched(
         lambda watch: resume_study(
-            run, watch, time_s=time_s, evaluations=evaluations, started_at=started_at
+            run,
+            watch,
+            time_s=time_s,
+            evaluations=evaluations,
+            generations=generations,
+            started_at=started_at,
         ),
         metric=metric,
         quiet=parsed.quiet,

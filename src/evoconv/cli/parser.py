@@ -138,6 +138,9 @@ def _add_resume(commands: "Commands[_Parser]") -> None:
     parser.add_argument(
         "--evaluations", metavar="N", help="a new number of evaluations for the whole study"
     )
+    parser.add_argument(
+        "--generations", metavar="N", help="a new number of generations for the whole study"
+    )
     _add_output(parser)
 
 

@@ -55,3 +55,6 @@ class Aging:
 
     def entry(self) -> None:
         """Return None: every newcomer lives for a while."""
+
+    def num_generations(self) -> None:
+        """Return None: births follow results."""

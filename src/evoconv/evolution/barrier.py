@@ -17,6 +17,7 @@ class Barrier:
         self._next_lot = next_lot
         self._unborn: deque[Individual] = deque()
         self._num_under_way = 0
+        self._num_begun = 0
         self._told: list[Individual] = []
 
     @property
@@ -24,11 +25,18 @@ class Barrier:
         """Those of the present lot that have come back, in the order of arrival."""
         return list(self._told)
 
+    @property
+    def num_complete(self) -> int:
+        """How many lots have been told whole."""
+        is_open = bool(self._unborn) or self._num_under_way > 0
+        return self._num_begun - is_open
+
     def ask(self, slots: int) -> list[Individual]:
         """Return the next portion of the lot; nothing while its last ones are under way."""
         if not self._unborn and self._num_under_way == 0:
             complete = sorted(self._told, key=lambda one: one.number)
             self._told = []
+            self._num_begun += 1
             self._unborn.extend(self._next_lot(complete))
         portion = [self._unborn.popleft() for _ in range(min(slots, len(self._unborn)))]
         self._num_under_way += len(portion)

@@ -31,7 +31,8 @@ class Build(Protocol):
 class Method:
     """A strategy with its line in the list of methods.
 
-    ``any_workers``: under an evaluation budget the number of workers doesn't change its trials.
+    ``in_generations``: born in lots that wait for each other, so that the number of workers doesn't
+    change its trials under a budget of evaluations or generations.
     ``recipe``: the defaults that suit it, unless others are named.
     ``defaults``: options that make the method what its source says; they go before any recipe's.
     """
@@ -39,7 +40,7 @@ class Method:
     build: Build
     summary: str
     source: str
-    any_workers: bool = False
+    in_generations: bool = False
     recipe: str = "fast"
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -54,7 +55,7 @@ METHODS: dict[str, Method] = {
         build=Generational,
         summary="evolution in generations, each waiting for its slowest member",
         source="Vidnerová & Neruda 2018, section 4",
-        any_workers=True,
+        in_generations=True,
     ),
     "compact": Method(
         build=SteadyState,
@@ -66,14 +67,14 @@ METHODS: dict[str, Method] = {
         build=Gradient,
         summary="follows a gradient over the numbers of layers; keeps and trains on weights",
         source="Mitschke, Heizmann, Noffz & Wittmann",
-        any_workers=True,
+        in_generations=True,
         recipe="gradient",
     ),
     "nsga2": Method(
         build=NSGA2,
         summary="NSGA-II: the whole front of accuracy, parameters and multiply-accumulates",
         source="Deb, Pratap, Agarwal & Meyarivan 2002",
-        any_workers=True,
+        in_generations=True,
         defaults={"tournament": 2},
     ),
     "aging": Method(

@@ -45,6 +45,10 @@ class Generational:
     def entry(self) -> None:
         """Return None: every measured individual may breed the next generation."""
 
+    def num_generations(self) -> int:
+        """Return how many generations have been told whole."""
+        return self._barrier.num_complete
+
     def _measured(self, told: Iterable[Individual]) -> list[Member]:
         return [rank(one, self._objective) for one in told if one.measurement is not None]
 

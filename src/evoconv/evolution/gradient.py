@@ -71,7 +71,10 @@ class Gradient:
         self._nursery = Nursery(space, options, seed)
         self._barrier = Barrier(self._next_lot)
         self._population: list[_Living] = []
-        self._lot = 0  # of the present iteration: 0 the step, 1 crossover, 2 mutation
+        # Of one iteration, and which comes next. Random lots come before.
+        self._lots = (self._steps, self._children, self._mutants)
+        self._lot = 0
+        self._num_random = 0
         self._drawn: dict[int, Blocks] = {}  # of those under way
         self._replaces: dict[int, int] = {}  # of a step: whose place each takes
 
@@ -93,15 +96,19 @@ class Gradient:
     def entry(self) -> None:
         """Return None: whoever is measured is let in."""
 
+    def num_generations(self) -> int:
+        """Return how many iterations are complete; the first population is none."""
+        return max(0, self._barrier.num_complete - self._num_random) // len(self._lots)
+
     def _next_lot(self, told: list[Individual]) -> list[Individual]:
         self._let_in(told)
         self._drawn, self._replaces = {}, {}
         if not self._population:
+            self._num_random += 1
             num_births = max(self._options.population, len(self._space.seeds))
             return [self._bear(self._random, is_new=True) for _ in range(num_births)]
-        lots = (self._steps, self._children, self._mutants)
-        born = lots[self._lot]()
-        self._lot = (self._lot + 1) % len(lots)
+        born = self._lots[self._lot]()
+        self._lot = (self._lot + 1) % len(self._lots)
         return born
 
     def _let_in(self, told: Sequence[Individual]) -> None:

@@ -47,6 +47,10 @@ class NSGA2:
     def entry(self) -> None:
         """Return None: it doesn't hang on one fitness who survives."""
 
+    def num_generations(self) -> int:
+        """Return how many generations have been told whole."""
+        return self._barrier.num_complete
+
     def _sorted(self, individuals: list[Individual]) -> list[Individual]:
         """Return those that were measured, the best by front and crowding first."""
         measured = sorted(

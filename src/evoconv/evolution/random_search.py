@@ -34,3 +34,6 @@ class RandomSearch:
 
     def entry(self) -> None:
         """Return None: there is no population to enter."""
+
+    def num_generations(self) -> None:
+        """Return None: nobody is bred."""

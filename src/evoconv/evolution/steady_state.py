@@ -48,3 +48,6 @@ class SteadyState:
         """Return the fitness of the worst, who would have to go; None while there is room."""
         is_full = len(self._ranked) == self._options.population
         return self._ranked[0].fitness if is_full else None
+
+    def num_generations(self) -> None:
+        """Return None: births follow results."""

@@ -82,3 +82,6 @@ class Strategy(Protocol):
 
     def entry(self) -> float | None:
         """Return the fitness that a newcomer must exceed to live; None where all are let in."""
+
+    def num_generations(self) -> int | None:
+        """Return how many generations are complete; None where there are none."""

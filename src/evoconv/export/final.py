@@ -10,16 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from evoconv.artifacts import WeightFiles
 from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.image_set import ImageSet, Pixels
 from evoconv.data.splits import SplitOptions
 from evoconv.data.test_split import test_indices
-from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
 from evoconv.genomes.topology import Topology
-from evoconv.networks.cnn import build
-from evoconv.networks.weights import load_weights, weights_to_bytes
+from evoconv.networks.weights import weights_to_bytes
+from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.training import FullTraining, curve_points
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
@@ -47,7 +45,7 @@ class TrainFinal:
     study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:
-        """Return the trained network; raises ``JobFailed`` if the loss left the finite numbers."""
+        """Return the trained network; raises as ``FullTraining.on`` does."""
         rows = workplace.splits.training
         network, reports = self.training.on(rows, workplace, control)
         curve = tuple(curve_points(reports, fold=0))
@@ -60,17 +58,14 @@ class TestEvolved:
 
     __test__ = False  # the name is no invitation to pytest
 
-    number: int
     topology: Topology
-    weights: WeightFiles
+    evolved: EvolvedWeights
     split: SplitOptions
     study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:  # noqa: ARG002
         """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
-        image_set = workplace.image_set
-        network = build(self.topology, image_set.input_shape, len(image_set.classes))
-        load_weights(network, stored_weights(self.weights, self.number))
+        network = self.evolved.network(self.topology, workplace)
         trained_on = len(workplace.splits.folds[0][0])
         return _tested(network, workplace, self.split, self.study_seed, (), trained_on)
 
@@ -122,11 +117,3 @@ def _tested(
         curve=curve,
         num_images=num_images,
     )
-
-
-def stored_weights(weights: WeightFiles, number: int) -> bytes:
-    """Return a trial's weights from the search; ``StudyError`` if they are missing or damaged."""
-    content = weights.read(number)
-    if content is None:
-        raise StudyError(f"the weights of trial {number} are missing")
-    return content

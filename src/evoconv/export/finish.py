@@ -19,10 +19,11 @@ from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
-from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal, stored_weights
+from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.topology import Topology
+from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
@@ -74,27 +75,28 @@ class Finish:
         return note
 
     def _which_weights(self) -> tuple[str, str]:
-        """Return ``retrained`` or ``evolved``, and why, as a sentence or nothing."""
+        """Return what ``--final`` names, or else ``evolved``, and why, a sentence or nothing."""
         if self.options.final == "evolved":
             return "evolved", "asked for"
         needed = self.best.individual.measurement
         spent = needed.values["training_seconds"] if needed is not None else 0.0
         if self.time_left_s is not None and self.time_left_s < spent / 2:
             return "evolved", (
-                f"the {max(self.time_left_s, 0):.0f} s left were too short to train it anew"
+                f"the {max(self.time_left_s, 0):.0f} s left were too short to train it"
             )
-        return "retrained", ""
+        return self.options.final, ""
 
     def _jobs(
         self, kept: str, done: list[dict[str, Any]], slots: int
     ) -> dict[int, tuple[str, TrainFinal | TestEvolved]]:
         """Return the trainings still to be done: number → (row's name, task)."""
-        repeats = self.options.repeats if kept == "retrained" else 1
+        is_trained = kept != "evolved"
+        repeats = self.options.repeats if is_trained else 1
         have = {(row["name"], row["number"]) for row in done}
-        limit_s, baseline_limit_s = self._time_limits(repeats if kept == "retrained" else 0, slots)
+        limit_s, baseline_limit_s = self._time_limits(repeats if is_trained else 0, slots)
         jobs: dict[int, tuple[str, TrainFinal | TestEvolved]] = {}
         for number in range(repeats):
-            task = self._retrained(number, limit_s) if kept == "retrained" else self._evolved()
+            task = self._trained(number, kept, limit_s) if is_trained else self._evolved()
             jobs[number] = ("repeat", task)
         if self.options.baseline and (baseline_limit_s is None or baseline_limit_s >= 1.0):
             jobs[repeats] = ("baseline", self._baseline(baseline_limit_s))
@@ -113,16 +115,20 @@ class Finish:
             return self.time_left_s / max(rounds, 1), baseline_s
         return max(self.time_left_s - baseline_s, 0.1) / max(rounds, 1), baseline_s
 
-    def _retrained(self, repeat: int, limit_s: float | None) -> TrainFinal:
-        topology = self.best.individual.genome
-        assert isinstance(topology, Topology)
-        return self._training(topology, Purpose.FINAL, repeat, limit_s)
+    def _trained(self, repeat: int, kept: str, limit_s: float | None) -> TrainFinal:
+        start = self._weights_of_search if kept == "continued" else None
+        return self._training(self._topology, Purpose.FINAL, repeat, limit_s, start)
 
     def _baseline(self, limit_s: float | None) -> TrainFinal:
         return self._training(self.baseline, Purpose.BASELINE, 0, limit_s)
 
     def _training(
-        self, topology: Topology, purpose: Purpose, number: int, limit_s: float | None
+        self,
+        topology: Topology,
+        purpose: Purpose,
+        number: int,
+        limit_s: float | None,
+        start: EvolvedWeights | None = None,
     ) -> TrainFinal:
         return TrainFinal(
             training=FullTraining(
@@ -131,21 +137,29 @@ class Finish:
                 setting=self.setting,
                 epochs=self.setting.recipe.longest_training(self.num_training_images),
                 time_limit_s=limit_s,
+                start=start,
             ),
             split=self.split,
             study_seed=self.study_seed,
         )
 
     def _evolved(self) -> TestEvolved:
-        topology = self.best.individual.genome
-        assert isinstance(topology, Topology)
         return TestEvolved(
-            number=self.best.number,
-            topology=topology,
-            weights=self.weights,
+            topology=self._topology,
+            evolved=self._weights_of_search,
             split=self.split,
             study_seed=self.study_seed,
         )
+
+    @property
+    def _topology(self) -> Topology:
+        topology = self.best.individual.genome
+        assert isinstance(topology, Topology)
+        return topology
+
+    @property
+    def _weights_of_search(self) -> EvolvedWeights:
+        return EvolvedWeights(files=self.weights, number=self.best.number)
 
     def _do(
         self,
@@ -209,4 +223,5 @@ def save_search_weights(
     Raises:
         StudyError: its weights are missing or damaged, or the disk is full.
     """
-    save_model(run / "best", description, stored_weights(weights, number))
+    evolved = EvolvedWeights(files=weights, number=number)
+    save_model(run / "best", description, evolved.read())

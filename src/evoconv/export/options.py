@@ -11,8 +11,9 @@ class FinalOptions(Options):
 
     final: str = option(
         "retrained",
-        "weights of the result: trained anew on all training images, or kept from the search",
-        choices=("retrained", "evolved"),
+        "weights of the result: trained anew on all training images, or those of the search,"
+        " trained further on all training images or as they are",
+        choices=("retrained", "continued", "evolved"),
     )
     final_recipe: str | None = option(
         None, "recipe that the final training is by; unset: that of the search"

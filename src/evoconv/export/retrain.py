@@ -10,16 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from evoconv.artifacts import WeightFiles
 from evoconv.data.splits import SplitOptions
 from evoconv.execution.executor import Control, Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
-from evoconv.export.final import stored_weights, test_logits
-from evoconv.networks.cnn import build
-from evoconv.networks.weights import load_weights
-from evoconv.problems.training import FullTraining, measures_on, train_network
+from evoconv.export.final import test_logits
+from evoconv.problems.training import FullTraining, measures_on
 from evoconv.problems.workplace import Workplace
 from evoconv.training.metrics import measure
 
@@ -32,12 +27,10 @@ class Retraining:
 
     Attributes:
         way: ``EVOLVED`` weights as they are, ``TRAINED_ON``, or new ones, ``FROM_SCRATCH``.
-        number: of the trial that left the evolved weights.
+        training: with the evolved weights as its start, but for the last way.
     """
 
     way: str
-    number: int
-    weights: WeightFiles
     training: FullTraining
     split: SplitOptions
     study_seed: int
@@ -50,34 +43,26 @@ class Retraining:
             StudyError: the evolved weights are missing or damaged.
         """
         learned, validation = workplace.splits.folds[0]
-        image_set, training = workplace.image_set, self.training
-        if self.way == FROM_SCRATCH:
-            network, reports = training.on(learned, workplace, control)
+        training, num_epochs = self.training, 0
+        if self.way == EVOLVED:
+            assert training.start is not None, "those weights are what is measured"
+            network = training.start.network(training.topology, workplace)
         else:
-            network = build(training.topology, image_set.input_shape, len(image_set.classes))
-            load_weights(network, stored_weights(self.weights, self.number))
-            reports = []
-        if self.way == TRAINED_ON:
-            torch.manual_seed(training.seed)  # of dropout
-            reports = train_network(
-                network,
-                workplace,
-                learned,
-                training.setting,
-                control,
-                seed=training.seed,
-                epochs=training.epochs,
-                time_limit_s=training.time_limit_s,
-            ).reports
+            network, reports = training.on(learned, workplace, control)
+            num_epochs = len(reports)
         network.to(workplace.device)
         validated = measures_on(network, validation, workplace, training.setting.precision, control)
         logits, labels = test_logits(
-            network, image_set, workplace.tensor.standardisation, self.split, self.study_seed
+            network,
+            workplace.image_set,
+            workplace.tensor.standardisation,
+            self.split,
+            self.study_seed,
         )
         return {
             "validation": validated,
             "test": measure(logits, labels),
-            "epochs": len(reports),
+            "epochs": num_epochs,
         }
 
 

@@ -14,6 +14,7 @@ from evoconv.execution.executor import Control
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.initialise import initialise
+from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.freezing import Course, train_thawing
@@ -30,41 +31,6 @@ class TrainingSetting:
     recipe: Recipe
     augmentation: Augmentation
     precision: Precision
-
-
-def train_topology(
-    topology: Topology,
-    workplace: Workplace,
-    rows: npt.NDArray[np.int64],
-    setting: TrainingSetting,
-    control: Control,
-    *,
-    seed: int,
-    epochs: int,
-    time_limit_s: float | None = None,
-) -> tuple[nn.Module, list[EpochReport]]:
-    """Return the topology's network, trained anew on the rows, and a report per epoch.
-
-    The seed fixes the initial weights and the batches; the rest is as ``train`` has it.
-
-    Raises:
-        JobFailed: the loss left the finite numbers.
-    """
-    image_set = workplace.image_set
-    network = new_network(
-        topology, image_set.input_shape, len(image_set.classes), setting.recipe, seed
-    )
-    course = train_network(
-        network,
-        workplace,
-        rows,
-        setting,
-        control,
-        seed=seed,
-        epochs=epochs,
-        time_limit_s=time_limit_s,
-    )
-    return network, course.reports
 
 
 def train_network(
@@ -113,7 +79,8 @@ class FullTraining:
     """The training of a topology as a final network is trained.
 
     It takes ``epochs`` epochs or ``time_limit_s`` seconds, whichever is less; the schedule is
-    stretched to fit.
+    stretched to fit. The seed fixes the initial weights and the batches; where there are weights to
+    start from, the batches.
     """
 
     topology: Topology
@@ -121,13 +88,28 @@ class FullTraining:
     setting: TrainingSetting
     epochs: int
     time_limit_s: float | None
+    start: EvolvedWeights | None = None
 
     def on(
         self, rows: npt.NDArray[np.int64], workplace: Workplace, control: Control
     ) -> tuple[nn.Module, list[EpochReport]]:
-        """Return the network trained on the rows, and its reports, as ``train_topology`` does."""
-        return train_topology(
-            self.topology,
+        """Return the network trained on the rows, and a report per epoch.
+
+        Raises:
+            JobFailed: the loss left the finite numbers.
+            StudyError: the weights to start from are missing or damaged.
+        """
+        image_set, recipe = workplace.image_set, self.setting.recipe
+        if self.start is None:
+            num_classes = len(image_set.classes)
+            network = new_network(
+                self.topology, image_set.input_shape, num_classes, recipe, self.seed
+            )
+        else:
+            network = self.start.network(self.topology, workplace)
+            torch.manual_seed(self.seed)  # of dropout
+        course = train_network(
+            network,
             workplace,
             rows,
             self.setting,
@@ -136,6 +118,7 @@ class FullTraining:
             epochs=self.epochs,
             time_limit_s=self.time_limit_s,
         )
+        return network, course.reports
 
 
 def measures_on(

@@ -252,6 +252,8 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
         )
     if summary["kept"] == "evolved":
         remarks.append(f"the weights are those of the search: {summary['kept_why']}")
+    if summary["kept"] == "continued":
+        remarks.append("the weights are those of the search, trained further")
     if summary["repeats"] and summary["baseline_test_accuracy"] is None:
         remarks.append("no baseline was trained")
     return remarks

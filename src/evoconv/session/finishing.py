@@ -74,7 +74,7 @@ class Finishing:
         """Return the same after augmentations were compared, where they are to be."""
         session, options = self.session, self.session.config.final
         setting = session.final_setting(executor)
-        if not options.try_augmentations or options.final == "evolved":
+        if not options.try_augmentations or options.final != "retrained":
             return setting
         candidates = (one.individual for one in session.storage.trials())
         augmentations = Augmentations(
@@ -91,7 +91,7 @@ class Finishing:
     def choose(self, executor: Executor, setting: TrainingSetting, best: Trial) -> Trial:
         """Return the trial to finish: the best of the finalists, where there are to be any."""
         session, options = self.session, self.session.config.final
-        if options.finalists == 0 or options.final == "evolved":
+        if options.finalists == 0 or options.final != "retrained":
             return best
         finalists = Finalists(
             storage=session.storage,

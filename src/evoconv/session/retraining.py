@@ -11,6 +11,7 @@ from typing import Any
 from evoconv.errors import StudyError
 from evoconv.export.retrain import EVOLVED, FROM_SCRATCH, TRAINED_ON, Retraining, run_retrainings
 from evoconv.genomes.topology import Topology
+from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
@@ -97,17 +98,17 @@ def _task(
 ) -> Retraining:
     topology, config = trial.individual.genome, session.config
     assert isinstance(topology, Topology)
+    evolved = EvolvedWeights(files=session.weights, number=trial.number)
     num_images = len(session.prepared.splits.folds[0][0])
     return Retraining(
         way=way,
-        number=trial.number,
-        weights=session.weights,
         training=FullTraining(
             topology=topology,
             seed=seed_for(config.seed, Purpose.RETRAIN, repeat),
             setting=setting,
             epochs=setting.recipe.longest_training(num_images),
             time_limit_s=limit_s,
+            start=None if way == FROM_SCRATCH else evolved,
         ),
         split=config.split,
         study_seed=config.seed,

@@ -71,6 +71,7 @@ class Search:
             resumed=resumed,
             stop=StopRules(
                 evaluations=budget.evaluations,
+                generations=budget.generations,
                 deadline=timetable.search_deadline,
                 last_call=timetable.last_call,
                 stop_at=budget.stop_at,

@@ -12,7 +12,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from evoconv.config import StudyConfig, config_from_dict
+from evoconv.config import StudyConfig, check_generations, config_from_dict
 from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
 from evoconv.genomes.topology import Topology
 from evoconv.preparation import Prepared, prepare
@@ -83,6 +83,7 @@ def resume_study(
     *,
     time_s: float | None = None,
     evaluations: int | None = None,
+    generations: int | None = None,
     started_at: float | None = None,
     fitness: FitnessFunction | None = None,
 ) -> Path:
@@ -94,6 +95,7 @@ def resume_study(
         time_s: time for this command; None for what is left of the study's own, but enough for
             the final training.
         evaluations: a new limit for the whole study.
+        generations: a new limit for the whole study.
         started_at: when the command began, seconds since the epoch.
         fitness: the study's function, if it has one.
 
@@ -103,11 +105,16 @@ def resume_study(
     started_at = time.time() if started_at is None else started_at
     with open_study(run) as storage:
         config = config_from_dict(storage.config)
-        goes_further = time_s is not None or evaluations is not None
+        new = {"evaluations": evaluations, "generations": generations}
+        new_limits = {name: value for name, value in new.items() if value is not None}
+        goes_further = time_s is not None or bool(new_limits)
         if storage.note("checked") is not None and not goes_further:
             watch.notify("the study is finished; --time or --evaluations let it go on")
             return run
-        prepared = prepare_again(storage, watch)
+        # Bad limits are refused before anything is forgotten.
+        config = replace(config, budget=replace(config.budget, **new_limits))
+        check_generations(config.budget, config.method)
+        prepared = replace(prepare_again(storage, watch), config=config)
         if goes_further:
             for name in ("stop", FINALISTS_NOTE, "final", "checked"):
                 storage.set_note(name, None)
@@ -115,9 +122,6 @@ def resume_study(
             share = config.final.final_share * config.budget.time_s
             left_s = config.budget.time_s - storage.elapsed_s()
             time_s = max(left_s, share + 2 * AFTERWARDS_S)
-        if evaluations is not None:
-            config = replace(config, budget=replace(config.budget, evaluations=evaluations))
-            prepared = replace(prepared, config=config)
         timetable = Timetable(
             started_at=started_at, time_s=time_s, final_share=config.final.final_share
         )

@@ -77,7 +77,11 @@ def run_search(
     # So it can't fall between a record and its tell.
     with ctrl_c_noticed() as interrupted:
         try:
-            while not (reason := INTERRUPTED if interrupted() else stop.reason(tally, clock())):
+            while not (
+                reason := INTERRUPTED
+                if interrupted()
+                else stop.reason(tally, clock(), strategy.num_generations())
+            ):
                 num_copies = search.submit(stop.num_left(tally))
                 # A copy has left its slot free, so there is no time to wait.
                 for outcome in executor.wait(0.0 if num_copies else _POLL_S):

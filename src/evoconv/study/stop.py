@@ -87,6 +87,7 @@ class StopRules:
 
     Attributes:
         evaluations: finished evaluations of the whole study, failed ones included, copies not.
+        generations: complete generations of the whole study.
         deadline: reading of the run's clock at which the search ends, once anything has succeeded.
         last_call: reading at which it ends even with empty hands.
         stop_at: validation accuracy in (0, 1] of the best.
@@ -94,6 +95,7 @@ class StopRules:
     """
 
     evaluations: int | None = None
+    generations: int | None = None
     deadline: float | None = None
     last_call: float | None = None
     stop_at: float | None = None
@@ -105,13 +107,15 @@ class StopRules:
             return None
         return max(0, self.evaluations - tally.num_evaluations)
 
-    def reason(self, tally: Tally, now: float) -> str | None:
+    def reason(self, tally: Tally, now: float, num_generations: int | None = None) -> str | None:
         """Return why the search ends now, as a sentence for the person; None to go on."""
         is_late = self.deadline is not None and now >= self.deadline and tally.best is not None
         if is_late or (self.last_call is not None and now >= self.last_call):
             return "the time for the search is over"
         if self.num_left(tally) == 0:
             return f"all {self.evaluations} evaluations are done"
+        if self.generations is not None and (num_generations or 0) >= self.generations:
+            return f"all {self.generations} generations are done"
         accuracy = _accuracy(tally.best)
         if self.stop_at is not None and accuracy is not None and accuracy >= self.stop_at:
             found, wanted = format_percent(accuracy), format_percent(self.stop_at)

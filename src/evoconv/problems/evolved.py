@@ -1,0 +1,34 @@
+"""The weights that a trial's evaluation left, and the network that has them."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from evoconv.artifacts import WeightFiles
+from evoconv.errors import StudyError
+from evoconv.genomes.topology import Topology
+from evoconv.networks.cnn import build
+from evoconv.networks.weights import load_weights
+from evoconv.problems.workplace import Workplace
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolvedWeights:
+    """Where the weights of trial ``number`` are."""
+
+    files: WeightFiles
+    number: int
+
+    def read(self) -> bytes:
+        """Return them as they were stored; ``StudyError`` if they are missing or damaged."""
+        content = self.files.read(self.number)
+        if content is None:
+            raise StudyError(f"the weights of trial {self.number} are missing")
+        return content
+
+    def network(self, topology: Topology, workplace: Workplace) -> nn.Module:
+        """Return the trial's network with them; raises as ``read`` does."""
+        image_set = workplace.image_set
+        network = build(topology, image_set.input_shape, len(image_set.classes))
+        load_weights(network, self.read())
+        return network
