@@ -57,6 +57,10 @@ class CropBefore(nn.Module):
         return x_NCHW[:, :, self.rows :, self.columns :]
 
 
+class Steps(nn.Sequential):
+    """Layers that run one after another, each of them a layer of the whole network."""
+
+
 class ResidualBlock(nn.Module):
     """last(second(first(x)) + skip(x)), where ``last`` is activation and dropout."""
 
@@ -119,9 +123,9 @@ def build(topology: Topology, input_shape: tuple[int, int, int], num_classes: in
     reduction = nn.Flatten() if topology.reduction == "flatten" else GlobalAverage()
     network = nn.Sequential(
         Parts(
-            features=nn.Sequential(*features),
+            features=Steps(*features),
             reduction=reduction,
-            classifier=nn.Sequential(*classifier),
+            classifier=Steps(*classifier),
             output=output,
         )
     )

@@ -21,6 +21,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches, ImageTensor
 from evoconv.errors import ConfigError
 from evoconv.execution.executor import Control
+from evoconv.networks.cnn import Steps
 from evoconv.training.loop import AfterEpoch, EpochReport, Training
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
@@ -72,11 +73,11 @@ class Frozen:
 
 
 def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the layers of a network made by ``networks.cnn.build``, in order of execution."""
+    """Return the layers of a network that is a row of them, in order of execution."""
     found: list[tuple[str, nn.Module]] = []
     for part, module in network.named_children():
-        if part in ("features", "classifier"):
-            found += [(f"{part}.{name}", layer) for name, layer in module.named_children()]
+        if isinstance(module, Steps):
+            found += [(f"{part}.{name}", layer) for name, layer in named_layers(module)]
         else:
             found.append((part, module))
     return found
