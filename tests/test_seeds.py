@@ -51,6 +51,7 @@ def test_purposes_keep_their_values_because_studies_are_stored_with_them() -> No
         "FINALIST": 6,
         "AUGMENTATION": 7,
         "RETRAIN": 8,
+        "ACCEPT": 9,
     }
 
 

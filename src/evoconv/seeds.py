@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     FINALIST = 6
     AUGMENTATION = 7
     RETRAIN = 8
+    ACCEPT = 9
 
 
 def stream(study_seed: int, purpose: Purpose, number: int) -> Generator:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from evoconv.errors import ConfigError
 from evoconv.evolution.aging import Aging
+from evoconv.evolution.annealing import Annealing
 from evoconv.evolution.generational import Generational
 from evoconv.evolution.gradient import Gradient
 from evoconv.evolution.nsga2 import NSGA2
@@ -83,6 +84,11 @@ METHODS: dict[str, Method] = {
         source="Real, Aggarwal, Huang & Le 2019, Algorithm 1",
         # The paper's tournaments are of a quarter of the population.
         defaults={"crossover": 0.0, "mutation": 1.0, "tournament": 5},
+    ),
+    "annealing": Method(
+        build=Annealing,
+        summary="simulated annealing: steps up always, down the less often the later it is",
+        source="Kirkpatrick, Gelatt & Vecchi 1983",
     ),
     "random": Method(
         build=RandomSearch,

@@ -63,6 +63,17 @@ class EvolutionOptions(Options):
         False, "gradient: train a network further that a step leaves as it was, or known"
     )
 
+    chains: int = option(4, "annealing: chains that take turns", at_least=1, at_most=10_000)
+    temperature: float = option(
+        1.0,
+        "annealing: at the beginning, in mean losses of worse neighbours",
+        at_least=0,
+        at_most=1e6,
+    )
+    cooling_half_life: float = option(
+        50.0, "annealing: births in which the temperature halves", at_least=0.1
+    )
+
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for a value out of range, or values that contradict each other."""
         super().__post_init__()

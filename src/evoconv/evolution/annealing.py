@@ -1,0 +1,100 @@
+"""Simulated annealing: chains that always step up, and down the less often the later it is.
+
+Sources: Metropolis et al. 1953; Kirkpatrick, Gelatt & Vecchi 1983, "Optimization by Simulated
+Annealing".
+Differs: several chains take turns, so that several workers are busy; who is born before its chain
+has moved is judged against where the chain is when the result comes. The temperature has no unit of
+its own: it is counted in the mean loss of the worse neighbours seen so far, and halves with births,
+not with time, for a replay must not depend on a clock.
+"""
+
+import math
+from typing import Any
+
+from numpy.random import Generator
+
+from evoconv.evolution.breeding import Draft, Nursery
+from evoconv.evolution.options import EvolutionOptions
+from evoconv.evolution.selection import Member, rank
+from evoconv.evolution.strategy import Space
+from evoconv.records import Individual, Objective
+from evoconv.seeds import Purpose, stream
+
+
+def acceptance(gain: float, temperature: float) -> float:
+    """Return the probability, in [0, 1], that a chain takes a step with this gain in fitness.
+
+    min(1, exp(gain / temperature)); at a temperature of 0 only what is no loss is accepted.
+    """
+    if gain >= 0:
+        return 1.0
+    return math.exp(gain / temperature) if temperature > 0 else 0.0
+
+
+class Annealing:
+    """A neighbour for each result; individual n belongs to chain n modulo their number."""
+
+    def __init__(
+        self, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
+    ) -> None:
+        self._space = space
+        self._options = options
+        self._objective = objective
+        self._seed = seed
+        self._nursery = Nursery(space, options, seed)
+        self._chains: list[Member | None] = [None] * options.chains
+        self._num_born = 0
+        self._losses: list[float] = []  # of neighbours worse than their chain
+
+    def ask(self, slots: int) -> list[Individual]:
+        """Return exactly ``slots`` new individuals: nobody waits."""
+        return [self._bear() for _ in range(slots)]
+
+    def tell(self, individual: Individual) -> None:
+        """Let the chain step to a measured neighbour, or stay."""
+        if individual.measurement is None:
+            return
+        self._nursery.remember(individual)
+        neighbour = rank(individual, self._objective)
+        place = individual.number % len(self._chains)
+        current = self._chains[place]
+        if current is not None:
+            gain = neighbour.fitness - current.fitness
+            if gain < 0:
+                self._losses.append(-gain)
+            luck = stream(self._seed, Purpose.ACCEPT, individual.number).random()
+            if luck >= acceptance(gain, self._temperature(individual.number)):
+                return
+        self._chains[place] = neighbour
+
+    def members(self) -> list[Individual]:
+        """Return where the chains are, the best first."""
+        found = sorted((one for one in self._chains if one is not None), reverse=True)
+        return [one.individual for one in found]
+
+    def entry(self) -> None:
+        """Return None: a chain may step to anything."""
+
+    def num_generations(self) -> None:
+        """Return None: births follow results."""
+
+    def _bear(self) -> Individual:
+        number = self._num_born
+        self._num_born += 1
+        current = self._chains[number % len(self._chains)]
+        if current is None:
+            return self._nursery.random()
+        scale = self._options.step_scale(number)
+
+        def neighbour(rng: Generator) -> Draft:
+            genome, operator = self._space.mutate(current.individual.genome, rng, scale)
+            return Draft(genome, (current.individual.original,), operator)
+
+        return self._nursery.bear(neighbour, is_new=True, trains_on=False)
+
+    def _temperature(self, number: int) -> float:
+        if not self._losses:
+            return 0.0
+        mean = sum(self._losses) / len(self._losses)
+        halvings = number / self._options.cooling_half_life
+        return self._options.temperature * mean * math.pow(0.5, min(halvings, 1000.0))
