@@ -5,18 +5,16 @@ but tensors and containers allowed. Names are those of torchvision, in the old s
 (``denselayer1.norm.1`` for ``denselayer1.norm1``).
 """
 
-import pickle
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from evoconv.errors import DataError
+from evoconv.errors import DataError, StudyError
+from evoconv.networks.weights import read_tensors
 
 # What training scripts put a network's tensors under, beside epochs and optimisers.
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -35,8 +33,8 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
         raise DataError(f"there is no weight file {path}")
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
+            return read_tensors(path.read_bytes())
+        except (StudyError, OSError) as error:
             raise DataError(f"{path} is no sound safetensors file: {error}") from error
     if path.suffix in (".pth", ".pt"):
         return _tensors(path, _unpickled(path))
@@ -104,14 +102,12 @@ def _unpickled(path: Path) -> object:
         warnings.simplefilter("ignore")  # of unusual pickles: either they can be read or not
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise DataError(
-                f"{path} holds more than tensors: evoconv runs no code from weight files; save its"
-                " tensors as .safetensors"
-            ) from error
         except Exception as error:  # a hostile file makes torch raise whatever it likes
             first = str(error).partition("\n")[0] or type(error).__name__
-            raise DataError(f"{path} can't be read as weights: {first}") from error
+            raise DataError(
+                f"{path} can't be read as weights: it is damaged, or holds more than tensors, and"
+                f" evoconv runs no code from files ({first:.100})"
+            ) from error
 
 
 def _tensors(path: Path, content: object) -> dict[str, Tensor]:
