@@ -92,7 +92,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "guessing_epochs": 2,
         "optimism": 2.0,
         "max_trainings": 2,
-        "target_slack": 1.5,
+        "target_slack": 1.6,
         "population": 20,
         "crossover": 0.4,
         "mutation": 0.8,

@@ -62,3 +62,10 @@ def test_the_hopeless_are_left_out_unless_all_are() -> None:
     near, far = individual(1, 1e4, accuracy=0.97), individual(2, 1e3, accuracy=0.95)
     assert plausible([near, far], TARGET) == [near]
     assert plausible([far], TARGET) == [far]
+
+
+def test_who_is_larger_and_no_more_accurate_is_left_out() -> None:
+    small, large = individual(1, 3_942, accuracy=0.9902), individual(2, 7_384, accuracy=0.9911)
+    cheaper = individual(3, 6_091, accuracy=0.9892)  # on the front for its multiply-accumulates
+    equal = individual(4, 5_000, accuracy=0.9902)
+    assert plausible([large, cheaper, equal, small], TARGET) == [small, large]

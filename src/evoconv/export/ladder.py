@@ -1,7 +1,8 @@
 """Which sizes to try next, when the smallest network that reaches a target is sought.
 
-Along a search's Pareto front accuracy rises with size, so the sizes between the largest that failed
-and the smallest that reached the target are divided again and again, as in a search by halving.
+Among candidates to which none as small is as accurate, accuracy rises with size, so the sizes
+between the largest that failed and the smallest that reached the target are divided again and
+again, as in a search by halving.
 """
 
 import math
@@ -16,10 +17,18 @@ _HOPELESS = 4.0
 
 
 def plausible(front: Sequence[Individual], objective: TargetAccuracy) -> list[Individual]:
-    """Return the members whose error in the search leaves hope; all if none does."""
+    """Return the members whose error in the search leaves hope, all if none does, by size.
+
+    Left out are those that are on the front for other costs than size: another one is as small and
+    as accurate.
+    """
     most = _HOPELESS * (1 - objective.target)
-    hopeful = [one for one in front if 1 - _value(one, objective) <= most]
-    return hopeful or list(front)
+    hopeful = [one for one in front if 1 - _value(one, objective) <= most] or list(front)
+    rising: list[Individual] = []
+    for one in sorted(hopeful, key=lambda one: (parameters_of(one), -_value(one, objective))):
+        if not rising or _value(one, objective) > _value(rising[-1], objective):
+            rising.append(one)
+    return rising
 
 
 def next_sizes(
