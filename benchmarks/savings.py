@@ -5,7 +5,7 @@ with everything off, and once with each saving alone. 'Off' trains every candida
 the number of epochs at which the median random candidate stops improving, which is measured first:
 no gain of 0.1 points of validation accuracy in two epochs of 12,500 images. All arms average
 weights. An arm that does not inherit trains at most as long as 'off'; one that does, four epochs of
-6,250 images, for its lines go on learning. Freezing needs inherited layers, so it is measured
+5,500 images, for its lines go on learning. Freezing needs inherited layers, so it is measured
 beside inheritance alone. Compared are image passes, seconds of training, validation accuracies, and
 the test accuracy of the final network, trained alike in all arms: every cell tests one network.
 Aim: a fifth of the image passes at no loss.
@@ -33,7 +33,7 @@ _LONGEST = 40  # epochs
 _PATIENCE = 2
 _FINAL_EPOCHS = 8
 _EPOCH = 12_500  # images
-_EPOCH_OF_HEIRS = 6_250
+_EPOCH_OF_HEIRS = 5_500
 _NO_STOPPING = {
     name: "unset" for name in ("epoch_patience", "divergence", "guessing_epochs", "optimism")
 }
