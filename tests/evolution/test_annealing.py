@@ -5,12 +5,13 @@ import math
 import pytest
 
 from evoconv.evolution.annealing import Annealing, acceptance
+from evoconv.evolution.catalogue import METHODS
 from evoconv.evolution.options import EvolutionOptions
 from tests.simulation import SCORE, ToySpace, failed, measured
 
 
 def strategy(seed: int = 1, **changes: float) -> Annealing:
-    options = EvolutionOptions(**{"chains": 1, **changes})  # type: ignore[arg-type]
+    options = EvolutionOptions(**{**METHODS["annealing"].defaults, "chains": 1, **changes})
     return Annealing(ToySpace(limit=10_000), options, SCORE, seed)
 
 

@@ -5,15 +5,14 @@ Annealing".
 Differs: several chains take turns, so that several workers are busy; who is born before its chain
 has moved is judged against where the chain is when the result comes. The temperature has no unit of
 its own: it is counted in the mean loss of the worse neighbours seen so far, and halves with births,
-not with time, for a replay must not depend on a clock.
+not with time, for a replay must not depend on a clock. A neighbour is a mutant (``crossover`` 0,
+``mutation`` 1); where all that are drawn are known, a random individual comes in.
 """
 
 import math
 from typing import Any
 
-from numpy.random import Generator
-
-from evoconv.evolution.breeding import Draft, Nursery
+from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.selection import Member, rank
 from evoconv.evolution.strategy import Space
@@ -37,7 +36,6 @@ class Annealing:
     def __init__(
         self, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
     ) -> None:
-        self._space = space
         self._options = options
         self._objective = objective
         self._seed = seed
@@ -84,13 +82,7 @@ class Annealing:
         current = self._chains[number % len(self._chains)]
         if current is None:
             return self._nursery.random()
-        scale = self._options.step_scale(number)
-
-        def neighbour(rng: Generator) -> Draft:
-            genome, operator = self._space.mutate(current.individual.genome, rng, scale)
-            return Draft(genome, (current.individual.original,), operator)
-
-        return self._nursery.bear(neighbour, is_new=True, trains_on=False)
+        return self._nursery.child([current])
 
     def _temperature(self, number: int) -> float:
         if not self._losses:

@@ -89,6 +89,7 @@ METHODS: dict[str, Method] = {
         build=Annealing,
         summary="simulated annealing: steps up always, down the less often the later it is",
         source="Kirkpatrick, Gelatt & Vecchi 1983",
+        defaults={"crossover": 0.0, "mutation": 1.0},
     ),
     "random": Method(
         build=RandomSearch,
