@@ -242,7 +242,7 @@ def retrain(
     return rows
 
 
-def export(run: str | Path, *, format: str = "onnx", out: str | Path | None = None) -> Path:
+def export_network(run: str | Path, *, format: str = "onnx", out: str | Path | None = None) -> Path:
     """Write a saved network in another form, check it in a fresh process, return the file.
 
     Args:
@@ -254,9 +254,11 @@ def export(run: str | Path, *, format: str = "onnx", out: str | Path | None = No
         UserError: no such format or network, or a package that is not installed.
         EvoconvError: the file doesn't give what the network gives; it is removed.
     """
-    from evoconv.session.exporting import export_network
+    from evoconv.session import exporting
 
-    return export_network(Path(run), format, None if out is None else Path(out), lambda _: None)
+    return exporting.export_network(
+        Path(run), format, None if out is None else Path(out), lambda _: None
+    )
 
 
 def load(folder: str | Path) -> "Classifier":

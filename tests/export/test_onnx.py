@@ -141,7 +141,7 @@ def test_a_study_is_exported_and_checked_with_its_test_images(
     said = capsys.readouterr().out
     assert "best/model.onnx" in said
     assert "the same labels for 30 test images in onnxruntime" in said
-    assert evoconv.export(run) == run / "best" / "model.onnx"
+    assert evoconv.export_network(run) == run / "best" / "model.onnx"
 
     images.unlink()
     elsewhere = tmp_path / "elsewhere.onnx"
