@@ -68,6 +68,13 @@ class WeightFiles:
             )
         return content
 
+    def required(self, number: int) -> bytes:
+        """Return the trial's weights; ``StudyError`` if they are missing, too."""
+        content = self.read(number)
+        if content is None:
+            raise StudyError(f"the weights of trial {number} are missing")
+        return content
+
     def retain(self, numbers: Iterable[int], max_bytes: int | None = None) -> None:
         """Remove the files of all other trials, also what a killed process left half-written.
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoconv.errors import ConfigError
+from evoconv.genomes.genome_text import MAX_JSON_CHARACTERS
 from evoconv.genomes.layers import (
     LAYER_KINDS,
     Convolution,
@@ -16,7 +17,7 @@ from evoconv.genomes.layers import (
     Pooling,
     Residual,
 )
-from evoconv.genomes.topology import MAX_JSON_CHARACTERS, Topology
+from evoconv.genomes.topology import Topology
 from tests.genomes.strategies import input_shapes, topologies
 
 any_topology = input_shapes.flatmap(topologies)

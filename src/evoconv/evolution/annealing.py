@@ -41,7 +41,6 @@ class Annealing:
         self._seed = seed
         self._nursery = Nursery(space, options, seed)
         self._chains: list[Member | None] = [None] * options.chains
-        self._num_born = 0
         self._losses: list[float] = []  # of neighbours worse than their chain
 
     def ask(self, slots: int) -> list[Individual]:
@@ -77,9 +76,7 @@ class Annealing:
         """Return None: births follow results."""
 
     def _bear(self) -> Individual:
-        number = self._num_born
-        self._num_born += 1
-        current = self._chains[number % len(self._chains)]
+        current = self._chains[self._nursery.num_born % len(self._chains)]
         if current is None:
             return self._nursery.random()
         return self._nursery.child([current])

@@ -165,6 +165,11 @@ class Nursery:
         self._num_born = 0
         self._seen: dict[str, int | None] = {}
 
+    @property
+    def num_born(self) -> int:
+        """How many were born: the number of the next one."""
+        return self._num_born
+
     def random(self) -> Individual:
         """Return the next individual, drawn at random unless it is a seed."""
         return self._seed_individual() or self._register(

@@ -223,5 +223,4 @@ def save_search_weights(
     Raises:
         StudyError: its weights are missing or damaged, or the disk is full.
     """
-    evolved = EvolvedWeights(files=weights, number=number)
-    save_model(run / "best", description, evolved.read())
+    save_model(run / "best", description, weights.required(number))

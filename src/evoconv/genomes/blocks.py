@@ -20,6 +20,7 @@ from evoconv.genomes.draw_topology import assemble, draw_size, make_convolution
 from evoconv.genomes.layers import Dense, Pooling
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
+from evoconv.genomes.vary_vector import cross_at_two_points
 
 Counts = tuple[int, int]
 
@@ -171,10 +172,7 @@ def mutate_blocks(
 
 def cross_strides(blocks: Blocks, other: Blocks, rng: Generator) -> Blocks:
     """Return the blocks with the strides between two random points taken from the other's."""
-    shared = min(len(blocks.strides), len(other.strides))
-    first, last = sorted(int(point) for point in rng.integers(0, shared + 1, 2))
-    strides = (*blocks.strides[:first], *other.strides[first:last], *blocks.strides[last:])
-    return replace(blocks, strides=strides)
+    return replace(blocks, strides=cross_at_two_points(blocks.strides, other.strides, rng))
 
 
 def bounded(blocks: Blocks, options: SpaceOptions) -> Blocks:

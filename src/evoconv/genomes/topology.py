@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from evoconv.errors import ConfigError
+from evoconv.genomes.genome_text import read_genome_text
 from evoconv.genomes.layers import (
     LAYER_KINDS,
     Convolution,
@@ -29,7 +30,6 @@ from evoconv.genomes.layers import (
 Reduction = Literal["flatten", "global-average"]
 REDUCTIONS = ("flatten", "global-average")
 MAX_LAYERS = 1_000
-MAX_JSON_CHARACTERS = 1_000_000
 
 _KIND_NAMES = {kind: name for name, kind in LAYER_KINDS.items()}
 _FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in _KIND_NAMES}
@@ -74,14 +74,7 @@ class Topology:
             ConfigError: the text is no topology, or holds an unknown or absurd value. It may come
                 from anywhere, so nothing in it is trusted.
         """
-        if len(text) > MAX_JSON_CHARACTERS:
-            raise ConfigError(
-                f"a genome has at most {MAX_JSON_CHARACTERS:,} characters, got {len(text):,}"
-            )
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"a genome must be JSON: {error}") from None
+        data = read_genome_text(text)
         if not isinstance(data, dict) or "features" not in data:
             raise ConfigError("a genome must be a JSON object with 'features'")
         if unknown := data.keys() - {"features", "classifier", "reduction"}:

@@ -9,10 +9,13 @@ of the way to what was drawn.
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from numpy.random import Generator
 
 from evoconv.genomes.vector import Cell, Value, Vector
+
+T = TypeVar("T")
 
 
 def mutate_vector(
@@ -37,9 +40,16 @@ def mutate_vector(
 
 def cross_vectors(first: Vector, second: Vector, rng: Generator) -> Vector:
     """Return the first vector with the cells between two random points taken from the second."""
-    low, high = sorted(int(point) for point in rng.integers(0, len(first.values) + 1, 2))
-    values = (*first.values[:low], *second.values[low:high], *first.values[high:])
-    return Vector(values)
+    return Vector(cross_at_two_points(first.values, second.values, rng))
+
+
+def cross_at_two_points(
+    first: tuple[T, ...], second: tuple[T, ...], rng: Generator
+) -> tuple[T, ...]:
+    """Return the first with what is between two random points, within both, from the second."""
+    shared = min(len(first), len(second))
+    low, high = sorted(int(point) for point in rng.integers(0, shared + 1, 2))
+    return (*first[:low], *second[low:high], *first[high:])
 
 
 def _redrawn(value: Value, cell: Cell, rng: Generator, scale: float) -> Value:

@@ -10,9 +10,9 @@ from hashlib import sha256
 from numpy.random import Generator
 
 from evoconv.errors import ConfigError
+from evoconv.genomes.genome_text import read_genome_text
 
 _MAX_CELLS = 10_000
-_MAX_JSON_CHARACTERS = 1_000_000
 
 Value = int | float
 
@@ -84,14 +84,7 @@ class Vector:
         Raises:
             ConfigError: the text is no list of finite numbers. It may come from anywhere.
         """
-        if len(text) > _MAX_JSON_CHARACTERS:
-            raise ConfigError(
-                f"a genome has at most {_MAX_JSON_CHARACTERS:,} characters, got {len(text):,}"
-            )
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"a genome must be JSON: {error}") from None
+        data = read_genome_text(text)
         if not isinstance(data, list) or not 0 < len(data) <= _MAX_CELLS:
             raise ConfigError(f"a genome must be a list of 1 to {_MAX_CELLS:,} numbers")
         for one in data:

@@ -94,7 +94,7 @@ def with_channels(kernels: Tensor, channels: int) -> Tensor:
 
 
 def _belongs(name: str) -> bool:
-    return not name.startswith(("classifier.", "module.classifier.")) and _COUNTER not in name
+    return not name.startswith("classifier.") and _COUNTER not in name
 
 
 def _unpickled(path: Path) -> object:

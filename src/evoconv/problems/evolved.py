@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from evoconv.artifacts import WeightFiles
-from evoconv.errors import StudyError
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.weights import load_weights
@@ -19,16 +18,9 @@ class EvolvedWeights:
     files: WeightFiles
     number: int
 
-    def read(self) -> bytes:
-        """Return them as they were stored; ``StudyError`` if they are missing or damaged."""
-        content = self.files.read(self.number)
-        if content is None:
-            raise StudyError(f"the weights of trial {self.number} are missing")
-        return content
-
     def network(self, topology: Topology, workplace: Workplace) -> nn.Module:
-        """Return the trial's network with them; raises as ``read`` does."""
+        """Return the trial's network; ``StudyError`` if they are missing, damaged or don't fit."""
         image_set = workplace.image_set
         network = build(topology, image_set.input_shape, len(image_set.classes))
-        load_weights(network, self.read())
+        load_weights(network, self.files.required(self.number))
         return network

@@ -55,10 +55,7 @@ def inherit_weights(
     donors, remarks = [], []
     for parent in parents:
         try:
-            content = weights.read(parent.number)
-            if content is None:
-                raise StudyError(f"the weights of trial {parent.number} are missing")
-            donors.append((parent, read_tensors(content)))
+            donors.append((parent, read_tensors(weights.required(parent.number))))
         except StudyError as error:
             remarks.append(f"nothing inherited from parent {parent.number}: {error}")
     if not donors:
