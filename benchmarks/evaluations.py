@@ -16,10 +16,11 @@ from evoconv.data.splits import SplitOptions, search_splits
 from evoconv.execution.executor import Executor, Job, Outcome
 from evoconv.genomes.shapes import cost
 from evoconv.genomes.topology import Topology
-from evoconv.problems.architecture import EvaluateArchitecture
 from evoconv.problems.candidate import Plan
+from evoconv.problems.evaluation import Evaluate
 from evoconv.problems.objectives import OBJECTIVES
 from evoconv.problems.options import SavingOptions
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace
 from evoconv.training.options import Recipe
@@ -70,7 +71,7 @@ def evaluation(
     """Return the job that evaluates the topology on MNIST; the same whatever its number."""
     image_set = mnist().image_set
     plan = Plan(
-        topology=topology,
+        subject=Subject(architecture=topology),
         cost=cost(topology, image_set.input_shape, len(image_set.classes)),
         setting=TrainingSetting(recipe=recipe, augmentation=Augmentation(), precision=precision),
         weights=WeightFiles(weights),
@@ -78,7 +79,7 @@ def evaluation(
         stopping=StoppingOptions(),
         saving=SavingOptions(),
     )
-    return Job(number=number, task=EvaluateArchitecture(number=number, seed=0, plan=plan))
+    return Job(number=number, task=Evaluate(number=number, seed=0, plan=plan))
 
 
 class Patient:

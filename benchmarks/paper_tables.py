@@ -20,6 +20,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.image_set import Declared
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.shapes import cost
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.recipes import RECIPES
 from evoconv.seeds import Purpose, seed_for
@@ -86,7 +87,7 @@ def _train(data: str, name: str, repeat: int, device: str, precision: Precision)
     workplace = images.setup(0, device)
     augmentation = Augmentation(shift=0.0)
     full = FullTraining(
-        topology=topology,
+        subject=Subject(architecture=topology),
         seed=seed_for(2018, Purpose.FINAL, repeat),
         setting=TrainingSetting(recipe=recipe, augmentation=augmentation, precision=precision),
         epochs=recipe.final_epochs or 20,

@@ -24,6 +24,7 @@ from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import (
     FullTraining,
     TrainingSetting,
@@ -128,7 +129,7 @@ def _train(
     training, validation = workplace.splits.folds[0]
     labels = workplace.image_set.labels
     full = FullTraining(
-        topology=topology,
+        subject=Subject(architecture=topology),
         seed=1 if size is None else 0,
         setting=TrainingSetting(recipe=recipe, augmentation=Augmentation(), precision=precision),
         epochs=epochs,

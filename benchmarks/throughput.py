@@ -26,7 +26,7 @@ from evoconv.execution.inline import InlineExecutor
 from evoconv.genomes.layers import Convolution, FeatureLayer, Pooling
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.topology import Topology
-from evoconv.problems.training import new_network
+from evoconv.problems.subject import Subject
 from evoconv.problems.workplace import Workplace
 from evoconv.training.loop import train
 from evoconv.training.options import Recipe
@@ -105,7 +105,8 @@ def _race(
     image_set = workplace.image_set
 
     def network() -> nn.Module:
-        return new_network(topology, image_set.input_shape, len(image_set.classes), _RECIPE, seed=0)
+        subject = Subject(architecture=topology)
+        return subject.new_network(image_set.input_shape, len(image_set.classes), _RECIPE, seed=0)
 
     rows = torch.from_numpy(workplace.splits.folds[0][0])
     some = rows[: _WARM_UP_STEPS * _RECIPE.batch_size]

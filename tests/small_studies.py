@@ -16,7 +16,7 @@ import psutil
 from PIL import Image
 from rich.console import Console
 
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.architecture import read_genome
 from evoconv.records import Trial, TrialState
 from evoconv.report.show import print_study
 from evoconv.report.standing import read_standing
@@ -122,7 +122,7 @@ def trials_in(run: Path) -> list[Trial]:
     """Return a study's trials as they stand now; none while it isn't there."""
     if not (run / "study.db").is_file():
         return []
-    with closing(Storage.open(run, Topology.from_json)) as storage:
+    with closing(Storage.open(run, read_genome)) as storage:
         return storage.trials()
 
 
@@ -130,13 +130,13 @@ def note_in(run: Path, name: str) -> Any:
     """Return a note of a study as it stands now; None while it isn't there."""
     if not (run / "study.db").is_file():
         return None
-    with closing(Storage.open(run, Topology.from_json)) as storage:
+    with closing(Storage.open(run, read_genome)) as storage:
         return storage.note(name)
 
 
 def tells_in(run: Path) -> list[int]:
     """Return the numbers of the individuals that were told, in order."""
-    with closing(Storage.open(run, Topology.from_json)) as storage:
+    with closing(Storage.open(run, read_genome)) as storage:
         return [n for event in storage.events() if event.kind == "tell" for n in event.numbers]
 
 
@@ -170,7 +170,7 @@ class Listening(Unwatched):
 
 def shown(run: Path) -> str:
     """Return what ``evoconv show`` prints of a study, 100 columns wide."""
-    with closing(Storage.open(run, Topology.from_json)) as storage:
+    with closing(Storage.open(run, read_genome)) as storage:
         standing = read_standing(run, storage)
     console = Console(width=100, file=StringIO())
     print_study(console, standing)

@@ -6,15 +6,20 @@ import pytest
 from evoconv.cli.commands import COMMANDS
 from evoconv.cli.option_flags import COMMON, TITLES, default_text, option_values
 from evoconv.cli.parser import build_parser
-from evoconv.config import GROUPS, configure
+from evoconv.config import GROUPS, configure, groups_of
 from evoconv.errors import ConfigError
 from evoconv.option_text import flag_of, is_switch, rule_of
 
+COMMANDS_WITH_OPTIONS = ("evolve", "transfer", "pretrain")
 EVERY_FIELD = [(owner, one) for owner in GROUPS.values() for one in fields(owner)]
+FIELDS_OF = {
+    command: [(owner, one) for owner in groups_of(command).values() for one in fields(owner)]
+    for command in COMMANDS_WITH_OPTIONS
+}
 
 
-def values_of(*words: str) -> dict[str, Any]:
-    arguments = ["evolve", "images", *words]
+def values_of(*words: str, command: str = "evolve") -> dict[str, Any]:
+    arguments = [command, "images", *words]
     return option_values(build_parser(arguments).parse_args(arguments))
 
 
@@ -27,13 +32,14 @@ def help_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_every_option_has_a_flag_that_reaches_the_configuration() -> None:
     assert len(EVERY_FIELD) > 50
-    for owner, one in EVERY_FIELD:
-        if is_switch(owner, one.name):
-            flag = flag_of(one.name)
-            assert values_of(flag) == {one.name: True}
-            assert values_of(flag.replace("--", "--no-", 1)) == {one.name: False}
-        else:
-            assert values_of(flag_of(one.name), "x") == {one.name: "x"}
+    for command, known in FIELDS_OF.items():
+        for owner, one in known:
+            flag, no_flag = flag_of(one.name), flag_of(one.name).replace("--", "--no-", 1)
+            if is_switch(owner, one.name):
+                assert values_of(flag, command=command) == {one.name: True}
+                assert values_of(no_flag, command=command) == {one.name: False}
+            else:
+                assert values_of(flag, "x", command=command) == {one.name: "x"}
 
 
 def test_defaults_are_written_so_that_they_can_be_typed() -> None:
@@ -41,8 +47,12 @@ def test_defaults_are_written_so_that_they_can_be_typed() -> None:
     for owner, one in EVERY_FIELD:
         text = default_text(rule_of(one), one.default)
         if text:
-            again = configure("images", {one.name: text.replace(" ", "")})
             group = next(name for name, kind in GROUPS.items() if kind is owner)
+            command = "transfer" if group == "transfer" else "evolve"
+            given = {one.name: text.replace(" ", "")}
+            if command == "transfer":
+                given |= {"weights": "PRETRAINED"}
+            again = configure("images", given, command=command)
             assert getattr(getattr(again, group), one.name) == one.default, one.name
     assert plain.method == "async"
 
@@ -65,15 +75,18 @@ def test_every_command_can_be_typed_and_is_carried_out() -> None:
 
 def test_help_shows_what_most_people_need(capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of("evolve", "--help", capsys=capsys)
-    assert all(flag_of(name) in text for name in COMMON)
+    mine = {one.name for _, one in FIELDS_OF["evolve"]}
+    assert all(flag_of(name) in text for name in COMMON if name in mine)
+    assert "--weights" in help_of("transfer", "--help", capsys=capsys)
     assert "--epsilon" not in text
     assert "see --help-all" in text
 
 
 def test_help_all_shows_every_number_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, known in FIELDS_OF.items():
+        text = " ".join(help_of(command, "--help-all", capsys=capsys).split())
+        assert all(flag_of(one.name) in text for _, one in known)
     text = " ".join(help_of("evolve", "--help-all", capsys=capsys).split())
-    for _, one in EVERY_FIELD:
-        assert flag_of(one.name) in text
     assert "--residual-share PERCENT share of residual blocks among those [0%]" in text
 
 

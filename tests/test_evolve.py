@@ -103,7 +103,7 @@ def test_another_network_of_the_front_is_finished_like_the_best(
     assert summary["repeats"] == 2
     assert summary["complete"] is True
     assert summary["baseline_test_accuracy"] is None
-    assert classifier.topology == result.trials[others[0]].individual.genome
+    assert classifier.architecture == result.trials[others[0]].individual.genome
     assert sum(one.numel() for one in classifier.model.parameters()) == summary["parameters"]
     assert evoconv.evaluate(run / f"trial-{others[0]}", images).num_images == 150
     evoconv.resume(run)
@@ -202,7 +202,7 @@ def test_the_paper_recipe_cross_validates(images: Path, tmp_path: Path) -> None:
     measurement = result.trials[0].individual.measurement
     assert measurement is not None
     assert {point.fold for point in measurement.curve} == {0, 1, 2, 3, 4}
-    assert "normalisation" not in str(result.best.genome.features[0])
+    assert "normalisation" not in result.best.architecture.to_json()
 
 
 def test_final_evolved_keeps_the_weights_of_the_search(images: Path, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def test_a_study_goes_through_iterations_and_keeps_its_evolved_weights(
     assert finished.summary["kept"] == "evolved"
     assert finished.summary["complete"]
     assert finished.summary["fitness"].startswith("1 / (1 - accuracy + epsilon) + C * accuracy")
-    genome = finished.best.genome
+    genome = finished.best.architecture
+    assert isinstance(genome, Topology)
     assert genome.reduction == "global-average"
     assert all(isinstance(layer, Convolution) for layer in genome.features)
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         export_network,
         finish,
         load,
+        pretrain,
         resume,
         retrain,
+        transfer,
     )
     from evoconv.errors import EvoconvError, SearchFailed, UserError
 
@@ -32,8 +34,10 @@ __all__ = [
     "export_network",
     "finish",
     "load",
+    "pretrain",
     "resume",
     "retrain",
+    "transfer",
 ]
 
 

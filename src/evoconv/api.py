@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from evoconv.export.classifier import Classifier, Evaluation
-    from evoconv.genomes.topology import Topology
+    from evoconv.genomes.architecture import Architecture
     from evoconv.problems.fitness import FitnessFunction
 
 
@@ -43,9 +43,9 @@ class Best:
         return self.classifier.model
 
     @property
-    def genome(self) -> "Topology":
-        """Its topology."""
-        return self.classifier.topology
+    def architecture(self) -> "Architecture":
+        """What the network was built from: a topology, or the part of a backbone."""
+        return self.classifier.architecture
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Result:
     @cached_property
     def trials(self) -> list[Trial]:
         """All individuals by number, with their measurements or failures."""
-        from evoconv.genomes.topology import Topology
+        from evoconv.genomes.architecture import read_genome
         from evoconv.study.storage import Storage
 
-        storage = Storage.open(self.run, Topology.from_json)
+        storage = Storage.open(self.run, read_genome)
         try:
             return storage.trials()
         finally:
@@ -117,6 +117,74 @@ def evolve(
         UserError: data or options that can't be used; the message is one sentence.
         SearchFailed: every candidate failed in the same way.
     """
+    return _study("evolve", source, out, method, recipe, seed, fitness, watch, options)
+
+
+def transfer(
+    source: str | Path,
+    weights: str | Path,
+    *,
+    out: str | Path | None = None,
+    method: str = "async",
+    seed: int | None = None,
+    fitness: "str | FitnessFunction | None" = None,
+    watch: Watch | None = None,
+    **options: Any,
+) -> Result:
+    """Evolve how a pretrained network is used for labelled images; return the finished study.
+
+    Args:
+        source: as for ``evolve``.
+        weights: a run folder of ``pretrain``, or a ``.safetensors``, ``.pth`` or ``.pt`` file.
+        out: as for ``evolve``, like the rest.
+        method: one that works on anything, not on layers only.
+        seed: fixes the random streams.
+        fitness: a name, a formula or a function.
+        watch: is told what happens; None for silence.
+        options: any option of the command line, such as ``time`` or ``included_range``.
+
+    Raises:
+        UserError: data, weights or options that can't be used; the message is one sentence.
+        SearchFailed: every candidate failed in the same way.
+    """
+    options["weights"] = str(weights)
+    return _study("transfer", source, out, method, None, seed, fitness, watch, options)
+
+
+def pretrain(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    watch: Watch | None = None,
+    **options: Any,
+) -> Result:
+    """Train a whole backbone on labelled images, for ``transfer``; return the finished study.
+
+    Args:
+        source: as for ``evolve``.
+        out: the run folder; None for a dated one under ``runs/``.
+        seed: fixes the random streams.
+        watch: is told what happens; None for silence.
+        options: any option of the command line, such as ``backbone`` or ``time``.
+
+    Raises:
+        UserError: data or options that can't be used; the message is one sentence.
+    """
+    return _study("pretrain", source, out, "random", None, seed, None, watch, options)
+
+
+def _study(
+    command: str,
+    source: str | Path,
+    out: str | Path | None,
+    method: str,
+    recipe: str | None,
+    seed: int | None,
+    fitness: "str | FitnessFunction | None",
+    watch: Watch | None,
+    options: dict[str, Any],
+) -> Result:
     from evoconv.problems.fitness import FUNCTION
     from evoconv.session.studies import start_study
 
@@ -124,7 +192,9 @@ def evolve(
     changes = {field_of(name): value for name, value in options.items()}
     function = fitness if callable(fitness) else None
     changes["fitness"] = fitness if function is None else FUNCTION
-    config = configure(str(source), changes, method=method, recipe=recipe, seed=seed)
+    config = configure(
+        str(source), changes, method=method, recipe=recipe, seed=seed, command=command
+    )
     where = None if out is None else Path(out)
     return Result(start_study(config, where, watch or Unwatched(), started_at, function))
 

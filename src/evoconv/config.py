@@ -29,7 +29,8 @@ from evoconv.option_text import UNSET, flag_of, parse_option, read_as
 from evoconv.options import Options
 from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
-from evoconv.recipes import RECIPES
+from evoconv.problems.transfer_options import TransferOptions
+from evoconv.recipes import RECIPES, recipes_of
 from evoconv.records import Budget
 from evoconv.training.options import Recipe
 from evoconv.training.stopping import StoppingOptions
@@ -48,8 +49,16 @@ GROUPS: Mapping[str, type[Options]] = {
     "fitness": FitnessOptions,
     "evolution": EvolutionOptions,
     "space": SpaceOptions,
+    "transfer": TransferOptions,
     "final": FinalOptions,
     "workers": WorkerOptions,
+}
+
+# What each command that begins a study has no use for.
+_UNUSED_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "evolve": ("transfer",),
+    "transfer": ("space",),
+    "pretrain": ("space", "evolution", "saving"),
 }
 
 # Stored beside them: how the final training goes, by --final-recipe.
@@ -79,6 +88,7 @@ class StudyConfig:
     fitness: FitnessOptions
     evolution: EvolutionOptions
     space: SpaceOptions
+    transfer: TransferOptions
     final: FinalOptions
     workers: WorkerOptions
     final_training: Recipe
@@ -89,6 +99,12 @@ class StudyConfig:
         return asdict(self)
 
 
+def groups_of(command: str) -> Mapping[str, type[Options]]:
+    """Return the options of ``evolve``, ``transfer`` or ``pretrain``, by the groups' names."""
+    unused = _UNUSED_GROUPS[command]
+    return {name: group for name, group in GROUPS.items() if name not in unused}
+
+
 def configure(
     source: str,
     changes: Mapping[str, Any],
@@ -96,6 +112,7 @@ def configure(
     method: str = "async",
     recipe: str | None = None,
     seed: int | None = None,
+    command: str = "evolve",
 ) -> StudyConfig:
     """Return the configuration of a new study.
 
@@ -105,16 +122,19 @@ def configure(
         method: a name in the catalogue of strategies.
         recipe: a name in ``RECIPES``; None for the method's own.
         seed: fixes the study's random streams; None draws one, which is stored.
+        command: what is wanted: ``evolve``, ``transfer`` or ``pretrain``.
 
     Raises:
         ConfigError: an unknown name, or a value that can't be read or is out of range.
     """
     if recipe is None:
-        recipe = METHODS[method].recipe if method in METHODS else "fast"
-    _check_recipe("--recipe", recipe)
+        known = METHODS[method].recipe if method in METHODS else "fast"
+        recipe = known if command == "evolve" else command
+    _check_recipe("--recipe", recipe, command)
     if seed is not None and not 0 <= seed < 2**63:
         raise ConfigError(f"--seed must be in [0, 2^63), got {seed}")
     values = {name: value for name, value in changes.items() if value is not None}
+    _check_names(values, command)
     if not {"evaluations", "generations"} & set(values):
         values.setdefault("time_s", DEFAULT_TIME_S)
     own = METHODS[method].defaults if method in METHODS else {}
@@ -125,14 +145,17 @@ def configure(
         file = wanted.get("device_file")
         found = find_device(device, None if file is None else Path(file).expanduser())
         wanted = {**wanted, **found.options(), **values}
+    if isinstance(weights := wanted.get("weights"), str | Path):
+        wanted["weights"] = _from_anywhere(str(weights))
     if isinstance(seeds := wanted.get("seeds"), str | Path):
         wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))
     check_generations(groups["budget"], method)
+    _check_command(command, method, groups["transfer"])
     last = groups["final"].final_recipe or recipe
-    _check_recipe("--final-recipe", last)
+    _check_recipe("--final-recipe", last, command)
     at_the_end = {**RECIPES[last], **own, **values}
     return StudyConfig(
         source=_from_anywhere(source),
@@ -154,6 +177,25 @@ def check_generations(budget: Budget, method: str) -> None:
         f"--generations {budget.generations}: {method} has no generations; {known} have,"
         " and --evaluations ends any search"
     )
+
+
+def _check_names(values: Mapping[str, Any], command: str) -> None:
+    """Raise ``ConfigError`` for an option of another command."""
+    for title in _UNUSED_GROUPS[command]:
+        for one in fields(GROUPS[title]):
+            if one.name in values:
+                raise ConfigError(f"{flag_of(one.name)} is no option of evoconv {command}")
+
+
+def _check_command(command: str, method: str, options: TransferOptions) -> None:
+    """Raise ``ConfigError`` if a command lacks what it is about, or a method can't do it."""
+    if command == "transfer" and options.weights is None:
+        raise ConfigError(
+            "transfer needs --weights: a folder made by evoconv pretrain, or a file of weights"
+        )
+    if command != "evolve" and method in METHODS and METHODS[method].for_topologies:
+        known = ", ".join(name for name, one in METHODS.items() if not one.for_topologies)
+        raise ConfigError(f"--method {method} evolves layers; {command} has {known}")
 
 
 def config_from_dict(content: Any) -> StudyConfig:
@@ -190,9 +232,10 @@ def _group_from_dict(group: type[Options], values: Mapping[str, Any]) -> Options
     )
 
 
-def _check_recipe(flag: str, name: str) -> None:
-    if name not in RECIPES:
-        raise ConfigError(f"{flag} must be one of {', '.join(RECIPES)}, got {name}")
+def _check_recipe(flag: str, name: str, command: str) -> None:
+    known = recipes_of(command)
+    if name not in known:
+        raise ConfigError(f"{flag} must be one of {', '.join(known)}, got {name}")
 
 
 def _from_anywhere(path_or_name: str) -> str:

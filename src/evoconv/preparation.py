@@ -1,21 +1,29 @@
 """A study's images, splits and space, made from its configuration before anything is written."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from evoconv.artifacts import write_atomically
 from evoconv.config import StudyConfig
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Declared, ImageSet
 from evoconv.data.sources import load_image_set
 from evoconv.data.splits import SearchSplits, search_splits
-from evoconv.errors import ConfigError
+from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.catalogue import build_strategy
+from evoconv.export.backbone_file import Pretrained, read_pretrained
 from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.space import TopologySpace
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.vector import Vector
+from evoconv.problems.architecture import ArchitectureProblem
 from evoconv.problems.fitness import Judged, choose_objective
+from evoconv.problems.problem import Problem
+from evoconv.problems.subject import Subject
+from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.workplace import devices_of
 from evoconv.records import Objective
 from evoconv.study.watch import Watch
@@ -25,7 +33,9 @@ from evoconv.study.watch import Watch
 class Prepared:
     """What a configuration and its images give, before anything is written.
 
-    ``devices`` has an entry per worker.
+    Attributes:
+        devices: an entry per worker.
+        pretrained: a file of weights that the study begins with, and isn't stored yet.
     """
 
     config: StudyConfig
@@ -33,8 +43,9 @@ class Prepared:
     image_set: ImageSet
     splits: SearchSplits
     standardisation: Standardisation
-    space: TopologySpace
+    problem: Problem
     objective: Objective
+    pretrained: bytes | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -70,6 +81,7 @@ class Prepared:
             "digest": image_set.digest,
             "classes": list(image_set.classes),
             "input_shape": list(image_set.input_shape),
+            "standardisation": asdict(self.standardisation),
             "num_images": len(image_set),
             "num_training": len(splits.training),
             "num_validation": len(splits.folds[0][1]),
@@ -79,22 +91,98 @@ class Prepared:
             "notes": [*image_set.notes, *splits.notes],
         }
 
-    def description(self, topology: Topology) -> ModelDescription:
+    def description(self, subject: Subject) -> ModelDescription:
         """Return what is saved beside a network of these images."""
         return ModelDescription(
-            topology=topology,
+            architecture=subject.architecture,
             classes=self.image_set.classes,
             preprocessing=self.image_set.preprocessing,
             standardisation=self.standardisation,
         )
 
+    def keep_pretrained(self, run: Path) -> None:
+        """Store the weights that the study begins with, if it has any; ``StudyError`` if not."""
+        if self.pretrained is None:
+            return
+        try:
+            write_atomically(pretrained_file(run), self.pretrained)
+        except OSError as error:
+            raise StudyError(
+                f"{pretrained_file(run)} can't be written: {error.strerror or error}"
+            ) from error
 
-def prepare(config: StudyConfig, watch: Watch) -> Prepared:
-    """Return all that a study works on; a person's mistakes come to light here.
+
+def pretrained_file(run: Path) -> Path:
+    """Return where a study keeps the weights that it begins with."""
+    return run / "pretrained.safetensors"
+
+
+def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
+    """Return all that a new study works on; a person's mistakes come to light here.
+
+    Its configuration is completed by what pretrained weights say of themselves.
 
     Raises:
-        UserError: images that can't be used, limits no network can meet, an unknown method.
+        UserError: images or weights that can't be used, limits no network can meet, an unknown
+            method.
     """
+    pretrained = None
+    if config.transfer.weights is not None:
+        pretrained = read_pretrained(config.transfer.weights, config.transfer.backbone)
+        config = _completed(config, pretrained)
+
+    def standardise(images: ImageSet, splits: SearchSplits) -> Standardisation:
+        if pretrained is None:
+            return Standardisation.of(images.images, splits.training)
+        shape = images.preprocessing
+        return pretrained.standardisation_of(shape.channels, shape.max_value)
+
+    prepared = _prepare(config, run, watch, standardise)
+    if pretrained is None:
+        return prepared
+    return replace(prepared, pretrained=pretrained.fitted(prepared.input_shape[0]))
+
+
+def prepare_again(
+    config: StudyConfig, run: Path, watch: Watch, data_note: dict[str, Any]
+) -> Prepared:
+    """Return what a stored study works on.
+
+    Raises:
+        UserError: as ``prepare``, and ``StudyError`` if the images have changed, or its pretrained
+            weights are gone.
+    """
+    if config.transfer.weights is not None and not pretrained_file(run).is_file():
+        raise StudyError(f"the study's pretrained weights are missing: {pretrained_file(run)}")
+
+    def standardise(images: ImageSet, splits: SearchSplits) -> Standardisation:
+        stored = data_note.get("standardisation")
+        if stored is None:  # a study from before that was kept
+            return Standardisation.of(images.images, splits.training)
+        return Standardisation(mean=tuple(stored["mean"]), std=tuple(stored["std"]))
+
+    prepared = _prepare(config, run, watch, standardise)
+    if data_note.get("digest") != prepared.image_set.digest:
+        raise StudyError(f"the images of {config.source} have changed since the study began")
+    return prepared
+
+
+def _completed(config: StudyConfig, pretrained: Pretrained) -> StudyConfig:
+    height, width = pretrained.size
+    size = config.data.image_size or f"{height}x{width}"
+    return replace(
+        config,
+        data=replace(config.data, image_size=size),
+        transfer=replace(config.transfer, backbone=pretrained.backbone),
+    )
+
+
+def _prepare(
+    config: StudyConfig,
+    run: Path,
+    watch: Watch,
+    standardise: Callable[[ImageSet, SearchSplits], Standardisation],
+) -> Prepared:
     devices = devices_of(config.workers)
     if config.saving.inherit and config.split.folds > 1:
         raise ConfigError(
@@ -109,18 +197,32 @@ def prepare(config: StudyConfig, watch: Watch) -> Prepared:
         )
     image_set = load_image_set(config.source, config.data, notify=watch.notify)
     splits = search_splits(image_set, config.split, config.seed)
-    space = TopologySpace(
-        config.space, image_set.input_shape, len(image_set.classes), config.limits
-    )
-    space.check_seeds()
+    problem = _problem(config, image_set, run)
     # An unknown method is refused before anything is written.
-    build_strategy(config.method, space, config.evolution, objective, config.seed)
+    build_strategy(config.method, problem.space, config.evolution, objective, config.seed)
     return Prepared(
         config=config,
         devices=devices,
         image_set=image_set,
         splits=splits,
-        standardisation=Standardisation.of(image_set.images, splits.training),
-        space=space,
+        standardisation=standardise(image_set, splits),
+        problem=problem,
         objective=objective,
+    )
+
+
+def _problem(config: StudyConfig, image_set: ImageSet, run: Path) -> Problem:
+    shape, num_classes = image_set.input_shape, len(image_set.classes)
+    if config.transfer.backbone is None:
+        space = TopologySpace(config.space, shape, num_classes, config.limits)
+        space.check_seeds()
+        return ArchitectureProblem(space)
+    return TransferProblem(
+        backbone=config.transfer.backbone,
+        pretrained=None if config.transfer.weights is None else pretrained_file(run),
+        options=config.transfer,
+        input_shape=shape,
+        num_classes=num_classes,
+        limits=config.limits,
+        seeds=tuple(map(Vector.from_json, config.transfer.plans)),
     )

@@ -64,6 +64,36 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "final": "evolved",
         "final_share": 0.12,
     },
+    # Safiuddin: Adam, Kaiming initialisation, the loss as fitness, tournaments of two. The rest is
+    # the house's. Without augmentation, what frozen layers give is computed once.
+    "transfer": {
+        "optimizer": "adam",
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "batch_size": 32,
+        "shift": 0.0,
+        "train_images": None,
+        "metric": "cross-entropy",
+        "population": 12,
+        "tournament": 2,
+        "crossover": 0.9,
+        "mutation": 0.5,
+        "affordable_evaluations": None,
+    },
+    # A whole backbone on many images, for a later transfer: one short evaluation, then the rest of
+    # the time.
+    "pretrain": {
+        "backbone": "densenet-small",
+        "squeeze_excitation": False,
+        "rate_range": (0.01, 0.01),
+        "dropout_range": (0.0, 0.0),
+        "evaluations": 1,
+        "image_passes": 2_000,
+        "train_images": 2_000,
+        "affordable_evaluations": None,
+        "final_share": 0.9,
+        "baseline": False,
+    },
     # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
     # and He initialisation are the poster's; the numbers are the house's.
     "compact": {
@@ -137,3 +167,11 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "least_side": 3,
     },
 }
+
+# The commands' own, of the same names; the others are for ``evolve``.
+_OWN = ("transfer", "pretrain")
+
+
+def recipes_of(command: str) -> list[str]:
+    """Return the names of the recipes of a command that begins a study."""
+    return [command] if command in _OWN else [name for name in RECIPES if name not in _OWN]

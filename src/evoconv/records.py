@@ -197,10 +197,10 @@ class Budget(Options):
     patience: int | None = option(
         None, "evaluations in a row without a better best", at_least=1, unit="count"
     )
-    affordable_evaluations: int = option(
+    affordable_evaluations: int | None = option(
         40,
         "evaluations that ten minutes must suffice for, however slow, and a longer --time for more"
-        " by its root: limits the multiply-accumulates where --max-macs doesn't",
+        " by its root: limits the multiply-accumulates where --max-macs doesn't; unset: no limit",
         at_least=1,
         at_most=1_000_000,
     )

@@ -37,7 +37,7 @@ def saved(folder: Path, topology: Topology, *, channels: int = 1, bit_depth: int
 
     shape = Preprocessing(height=13, width=10, channels=channels, bit_depth=bit_depth)
     description = ModelDescription(
-        topology=topology,
+        architecture=topology,
         classes=("a", "b", "ç"),
         preprocessing=shape,
         standardisation=Standardisation(

@@ -16,7 +16,7 @@ from evoconv.config import configure
 from evoconv.evolution.catalogue import METHODS
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space import TopologySpace
-from evoconv.recipes import RECIPES
+from evoconv.recipes import recipes_of
 from evoconv.study.stop import StopRules
 from tests.simulation import ToyRun, ToySpace
 
@@ -58,7 +58,7 @@ def variation(recipe: str) -> list[str]:
 def main() -> None:
     """Write the file anew."""
     golden: dict[str, Any] = {"numpy": np.__version__}
-    golden["recipes"] = {recipe: variation(recipe) for recipe in RECIPES}
+    golden["recipes"] = {recipe: variation(recipe) for recipe in recipes_of("evolve")}
     golden["methods"] = {method: trajectory(method) for method in METHODS}
     PATH.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 

@@ -6,11 +6,12 @@ python -m tests.golden.recipes
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from evoconv.cli.option_flags import TITLES, default_text
-from evoconv.config import GROUPS, configure
+from evoconv.config import GROUPS, StudyConfig, configure
 from evoconv.option_text import UNSET, flag_of, rule_of
-from evoconv.recipes import RECIPES
+from evoconv.recipes import RECIPES, recipes_of
 
 PATH = Path(__file__).parents[2] / "docs" / "recipes.md"
 
@@ -20,8 +21,8 @@ _HEAD = """\
 A recipe is a set of defaults. Every number is an option, and an option that is given wins. `fast`
 finds as good a network as a short time allows; `long` is the same with a longer end; `paper` is the
 setting of Vidnerová and Neruda 2018, with Keras 2's defaults where the paper names none; `compact`
-and `gradient` are the methods' of these names. In all of them, hard sigmoid is Keras 2's 0.2x + 0.5
-and leaky ReLU has slope 0.1.
+and `gradient` are the methods' of these names, `transfer` and `pretrain` the commands'. In all of
+them, hard sigmoid is Keras 2's 0.2x + 0.5 and leaky ReLU has slope 0.1.
 
 Where a recipe has a value that should not be, write `unset`: `--epoch-patience unset`.
 
@@ -35,8 +36,17 @@ def page() -> str:
     return "\n".join([_HEAD, *_tables()])
 
 
+def by_recipe(recipe: str, **options: Any) -> StudyConfig:
+    """Return what the recipe gives, for the command that has it."""
+    if recipe in recipes_of("evolve"):
+        return configure("digits", options, recipe=recipe, seed=0)
+    if recipe == "transfer":
+        options["weights"] = "PRETRAINED"
+    return configure("digits", options, seed=0, command=recipe)
+
+
 def _tables() -> Iterator[str]:
-    configs = [configure("digits", {}, recipe=recipe, seed=0) for recipe in RECIPES]
+    configs = [by_recipe(recipe) for recipe in RECIPES]
     for group, owner in GROUPS.items():
         yield f"## {TITLES[group].capitalize()}\n"
         yield f"| option | what it is | {' | '.join(RECIPES)} |"

@@ -13,11 +13,15 @@ from evoconv.networks.densenet import (
     SqueezeExcitation,
     build_densenet,
     initialise_densenet,
-    layer_names,
+    leading_names,
 )
 from evoconv.training.freezing import Frozen, leading_frozen, named_layers
 
 TINY = DenseNetLayout(blocks=(2, 3), growth=4, stem=8, is_small=True)
+
+
+def layer_names(layout: DenseNetLayout) -> list[str]:
+    return [one for one in leading_names(layout, layout.num_layers) if "denselayer" in one]
 
 
 def ready(seed: int = 1, **changes: int | None) -> nn.Sequential:

@@ -1,15 +1,11 @@
 """Peak activations by arithmetic against a run of torch that records which tensors live."""
 
-import weakref
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.layers import Convolution, Dense, Pooling, Residual
@@ -18,36 +14,9 @@ from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import ResidualBlock, build
+from evoconv.networks.measured_cost import LiveTensors
 
 SHAPE = (3, 16, 12)
-
-
-class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of all activations that live after each operation, and the most of them."""
-
-    def __init__(self, network: nn.Module, image: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._weights = {one.untyped_storage().data_ptr() for one in network.parameters()}
-        self._seen = [weakref.ref(image)]
-        self.peak: int = 0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        result = function(*args, **(kwargs or {}))
-        # A pooling also tells where its maxima were; nobody keeps that.
-        made = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
-        self._seen += [weakref.ref(one) for one in made if one.is_floating_point()]
-        self.peak = max(self.peak, self._live_bytes())
-        return result
-
-    def _live_bytes(self) -> int:
-        alive = {}
-        for reference in self._seen:
-            if (tensor := reference()) is not None:
-                storage = tensor.untyped_storage()
-                alive[storage.data_ptr()] = storage.nbytes()
-        return sum(size for place, size in alive.items() if place not in self._weights)
 
 
 def steps(network: nn.Sequential) -> Iterator[nn.Module]:

@@ -11,7 +11,7 @@ from evoconv.genomes.layers import Convolution, Dense, Pooling
 from evoconv.genomes.topology import Topology
 from evoconv.networks.weights import weights_to_bytes
 from evoconv.problems.heritage import Heritage, Parent, inherit_weights
-from evoconv.problems.training import new_network
+from evoconv.problems.subject import Subject
 from evoconv.training.options import Recipe
 
 SHAPE, NUM_CLASSES = (1, 8, 8), 3
@@ -30,7 +30,7 @@ def topology(filters: int) -> Topology:
 
 
 def network_of(genome: Topology, seed: int) -> nn.Module:
-    return new_network(genome, SHAPE, NUM_CLASSES, Recipe(), seed)
+    return Subject(architecture=genome).new_network(SHAPE, NUM_CLASSES, Recipe(), seed)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def weights(tmp_path: Path) -> WeightFiles:
     return files
 
 
-PARENTS = (Parent(number=0, topology=topology(4)), Parent(number=1, topology=topology(5)))
+PARENTS = (Parent(number=0, architecture=topology(4)), Parent(number=1, architecture=topology(5)))
 
 
 def inherited(

@@ -108,6 +108,8 @@ class MadeStudy:
                 {
                     "name": name,
                     "number": number,
+                    "parameters": 1234,
+                    "macs": 56_789,
                     "test": measure(logits, np.asarray(labels, np.int64)),
                     "logits": f"test/{file.name}",
                 }

@@ -16,7 +16,7 @@ from evoconv.config import config_from_dict, configure
 from evoconv.devices import known_devices
 from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import METHODS
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.architecture import read_genome
 from evoconv.interrupts import ctrl_c_waits
 from evoconv.option_text import flag_of, read_as
 from evoconv.units import parse_count, parse_duration
@@ -30,13 +30,30 @@ Command = Callable[[argparse.Namespace, float], int]
 
 
 def evolve(parsed: argparse.Namespace, started_at: float) -> int:
-    """Run a new study to its end."""
+    """Run a new study of topologies to its end."""
+    return _study(parsed, started_at, method=parsed.method, recipe=parsed.recipe)
+
+
+def transfer(parsed: argparse.Namespace, started_at: float) -> int:
+    """Run a new study of transfer plans to its end."""
+    return _study(parsed, started_at, method=parsed.method)
+
+
+def pretrain(parsed: argparse.Namespace, started_at: float) -> int:
+    """Train a backbone."""
+    return _study(parsed, started_at, method="random")
+
+
+def _study(
+    parsed: argparse.Namespace, started_at: float, method: str, recipe: str | None = None
+) -> int:
     config = configure(
         parsed.source,
         option_values(parsed),
-        method=parsed.method,
-        recipe=parsed.recipe,
+        method=method,
+        recipe=recipe,
         seed=parsed.seed,
+        command=parsed.command,
     )
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
@@ -225,6 +242,8 @@ def devices(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
 
 COMMANDS: Mapping[str, Command] = {
     "evolve": evolve,
+    "transfer": transfer,
+    "pretrain": pretrain,
     "resume": resume,
     "finish": finish,
     "show": show,
@@ -251,7 +270,7 @@ def _stored(run: Path) -> "Iterator[Storage]":
 
     if not run.is_dir():
         raise StudyError(f"there is no run folder {run}")
-    with closing(Storage.open(run, Topology.from_json)) as storage:
+    with closing(Storage.open(run, read_genome)) as storage:
         yield storage
 
 

@@ -1,4 +1,4 @@
-"""The flags of ``evoconv evolve``, made from the option groups.
+"""The flags of the commands that begin a study, made from the option groups.
 
 Values are passed on as text: ``configure`` reads and checks them, for the command line as for
 Python.
@@ -9,7 +9,7 @@ import argparse
 from dataclasses import Field, fields
 from typing import Any
 
-from evoconv.config import GROUPS
+from evoconv.config import GROUPS, groups_of
 from evoconv.option_text import flag_of, is_switch, rule_of
 from evoconv.options import Options, Rule
 from evoconv.units import format_bytes, format_count, format_duration
@@ -36,6 +36,8 @@ COMMON = (
     "group_by",
     "folds",
     "population",
+    "weights",
+    "backbone",
     "repeats",
     "baseline",
     "workers",
@@ -55,14 +57,15 @@ TITLES = {
     "fitness": "what is improved",
     "evolution": "evolution",
     "space": "networks searched",
+    "transfer": "how the pretrained network is used",
     "final": "the end",
     "workers": "workers",
 }
 
 
-def add_option_flags(parser: argparse.ArgumentParser, *, show_all: bool) -> None:
-    """Add a flag per option, in its group; those not asked for are there but not shown."""
-    for name, owner in GROUPS.items():
+def add_option_flags(parser: argparse.ArgumentParser, command: str, *, show_all: bool) -> None:
+    """Add a flag per option of the command; those not asked for are there but not shown."""
+    for name, owner in groups_of(command).items():
         group = parser.add_argument_group(TITLES[name])
         for one in fields(owner):
             _add_flag(group, owner, one, is_shown=show_all or one.name in COMMON)

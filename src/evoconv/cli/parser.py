@@ -10,7 +10,7 @@ from typing import NoReturn
 from evoconv.cli.option_flags import add_option_flags
 from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import METHODS
-from evoconv.recipes import RECIPES
+from evoconv.recipes import recipes_of
 
 _EXAMPLES = """\
 examples:
@@ -19,6 +19,9 @@ examples:
   evoconv show runs/digits-async-20260101-120000
   evoconv predict runs/digits-async-20260101-120000 photo.png folder/
 """
+
+
+_UNITS = "\nTimes are written 90s, 10m or 1h30m; counts 500 or 50k; sizes 2MB or 512KiB."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,7 +54,10 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser, title="commands"
     )
-    _add_evolve(commands, show_all="--help-all" in words)
+    show_all = "--help-all" in words
+    _add_evolve(commands, show_all=show_all)
+    _add_transfer(commands, show_all=show_all)
+    _add_pretrain(commands, show_all=show_all)
     _add_resume(commands)
     _add_finish(commands)
     _add_show(commands)
@@ -95,12 +101,51 @@ def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
         "evolve",
         help="evolve a network for a set of images",
         usage="evoconv evolve SOURCE [--time 10m] [--max-parameters 50k] [OPTION...]",
-        description=(
-            "Evolves a network for labelled images, trains it, tests it once and saves it.\n"
-            "Times are written 90s, 10m or 1h30m; counts 500 or 50k; sizes 2MB or 512KiB."
-        ),
-        epilog="" if show_all else "Every number of the recipes is an option: see --help-all.",
+        description="Evolves a network for labelled images, trains it, tests it once and saves it."
+        f"{_UNITS}",
+        epilog=_more_options(show_all),
     )
+    _add_source(parser)
+    _add_method(parser, list(METHODS))
+    recipes = recipes_of("evolve")
+    parser.add_argument(
+        "--recipe",
+        choices=recipes,
+        metavar="NAME",
+        help=f"defaults of all options: {', '.join(recipes)} [the method's own]",
+    )
+    _add_study(parser, "evolve", show_all=show_all)
+
+
+def _add_transfer(commands: "Commands[_Parser]", *, show_all: bool) -> None:
+    parser = commands.add_parser(
+        "transfer",
+        help="evolve how a pretrained network is used for a set of images",
+        usage="evoconv transfer SOURCE --weights PRETRAINED [--time 10m] [OPTION...]",
+        description="Evolves how much of a pretrained network is kept, what of it is frozen and how"
+        " it\nlearns; trains the best for labelled images, tests it once and saves it."
+        f"{_UNITS}",
+        epilog=_more_options(show_all),
+    )
+    _add_source(parser)
+    _add_method(parser, [name for name, one in METHODS.items() if not one.for_topologies])
+    _add_study(parser, "transfer", show_all=show_all)
+
+
+def _add_pretrain(commands: "Commands[_Parser]", *, show_all: bool) -> None:
+    parser = commands.add_parser(
+        "pretrain",
+        help="train a whole network for a later transfer",
+        usage="evoconv pretrain SOURCE [--backbone NAME] [--time 10m] [OPTION...]",
+        description="Trains a backbone on labelled images, so that evoconv transfer can use it for"
+        f" others.{_UNITS}",
+        epilog=_more_options(show_all),
+    )
+    _add_source(parser)
+    _add_study(parser, "pretrain", show_all=show_all)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
@@ -109,24 +154,28 @@ def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
     )
     parser.add_argument("--help-all", action="help", help="show every option and exit")
     parser.add_argument("--out", metavar="FOLDER", help="run folder [a dated one under runs/]")
+
+
+def _add_method(parser: argparse.ArgumentParser, names: list[str]) -> None:
     parser.add_argument(
         "--method",
         default="async",
-        choices=METHODS,
+        choices=names,
         metavar="NAME",
-        help=f"how to search: {', '.join(METHODS)} [async]; see evoconv methods",
+        help=f"how to search: {', '.join(names)} [async]; see evoconv methods",
     )
-    parser.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        metavar="NAME",
-        help=f"defaults of all options: {', '.join(RECIPES)} [the method's own]",
-    )
+
+
+def _add_study(parser: argparse.ArgumentParser, command: str, *, show_all: bool) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="fixes the random streams [drawn, and stored]"
     )
     _add_output(parser)
-    add_option_flags(parser, show_all=show_all)
+    add_option_flags(parser, command, show_all=show_all)
+
+
+def _more_options(show_all: bool) -> str:
+    return "" if show_all else "Every number of the recipes is an option: see --help-all."
 
 
 def _add_resume(commands: "Commands[_Parser]") -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.architecture import read_genome
 from evoconv.report.board import Board
 from evoconv.report.display import LiveDisplay
 from evoconv.report.plain import PlainDisplay
@@ -55,7 +55,7 @@ def run_watched(
         except KeyboardInterrupt:
             sys.stderr.write(f"evoconv: {_after_interrupt(board.run)}\n")
             return _TERMINATED if is_terminated() else _INTERRUPTED
-    with closing(Storage.open(run, Topology.from_json)) as storage:
+    with closing(Storage.open(run, read_genome)) as storage:
         standing = read_standing(run, storage).of_trial(number)
     if json:
         sys.stdout.write(result_json(standing) + "\n")

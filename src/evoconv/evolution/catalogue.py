@@ -13,7 +13,7 @@ from evoconv.evolution.nsga2 import NSGA2
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.random_search import RandomSearch
 from evoconv.evolution.steady_state import SteadyState
-from evoconv.evolution.strategy import BlockSpace, Strategy
+from evoconv.evolution.strategy import Space, Strategy
 from evoconv.records import Objective
 
 __all__ = ["METHODS", "EvolutionOptions", "Method", "build_strategy"]
@@ -23,9 +23,9 @@ class Build(Protocol):
     """Makes a strategy that has seen nothing yet."""
 
     def __call__(
-        self, space: BlockSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
+        self, space: Any, options: EvolutionOptions, objective: Objective, seed: int
     ) -> Strategy:
-        """Return the strategy, fixed by these four."""
+        """Return the strategy, fixed by these four; ``space`` is the ``Space`` that it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Method:
 
     ``in_generations``: born in lots that wait for each other, so that the number of workers doesn't
     change its trials under a budget of evaluations or generations.
+    ``for_topologies``: for nothing else: it works on layers, or its recipe does.
     ``recipe``: the defaults that suit it, unless others are named.
     ``defaults``: options that make the method what its source says; they go before any recipe's.
     """
@@ -42,6 +43,7 @@ class Method:
     summary: str
     source: str
     in_generations: bool = False
+    for_topologies: bool = False
     recipe: str = "fast"
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ METHODS: dict[str, Method] = {
         build=SteadyState,
         summary="small networks for little computation: inherits weights, freezes, stops early",
         source="Litzinger, Klos & Schiffmann",
+        for_topologies=True,
         recipe="compact",
     ),
     "gradient": Method(
@@ -69,6 +72,7 @@ METHODS: dict[str, Method] = {
         summary="follows a gradient over the numbers of layers; keeps and trains on weights",
         source="Mitschke, Heizmann, Noffz & Wittmann",
         in_generations=True,
+        for_topologies=True,
         recipe="gradient",
     ),
     "nsga2": Method(
@@ -100,7 +104,7 @@ METHODS: dict[str, Method] = {
 
 
 def build_strategy(
-    method: str, space: BlockSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
+    method: str, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
 ) -> Strategy:
     """Return a new strategy by its name in ``METHODS``; ``ConfigError`` names the known ones."""
     if method not in METHODS:

@@ -17,6 +17,7 @@ from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
 from evoconv.export.in_full import result_row, seconds_per_image, train_in_full
 from evoconv.problems.finalist import TrainFinalist
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual
 from evoconv.seeds import Purpose, seed_for
@@ -43,6 +44,7 @@ class Augmentations:
 
     Attributes:
         individual: whose network is trained.
+        subject: that network.
         setting: how the final network would be trained.
         num_images: how many images of the search it is trained on.
         time_left_s: seconds for everything after the search; None without limit.
@@ -50,6 +52,7 @@ class Augmentations:
 
     storage: Storage
     individual: Individual
+    subject: Subject
     setting: TrainingSetting
     study_seed: int
     num_images: int
@@ -101,7 +104,7 @@ class Augmentations:
     def _task(self, name: str, epochs: int, limit_s: float | None) -> TrainFinalist:
         changed = replace(self.setting.augmentation, **_CHANGES.get(name, {}))
         return train_in_full(
-            self.individual,
+            self.subject,
             replace(self.setting, augmentation=changed),
             # The same weights and batches for all.
             seed=seed_for(self.study_seed, Purpose.AUGMENTATION, 0),

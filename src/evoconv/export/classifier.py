@@ -17,7 +17,7 @@ from evoconv.data.decode import decode_file
 from evoconv.data.image_set import ImageSet, Pixels, Preprocessing
 from evoconv.errors import ConfigError, DataError
 from evoconv.export.model_file import ModelDescription, load_model
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.architecture import Architecture
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import confusion_matrix, measure
 from evoconv.training.precision import Precision
@@ -72,9 +72,9 @@ class Classifier:
         return self._description.classes
 
     @property
-    def topology(self) -> Topology:
-        """The network's genome."""
-        return self._description.topology
+    def architecture(self) -> Architecture:
+        """What the network was built from."""
+        return self._description.architecture
 
     @property
     def preprocessing(self) -> Preprocessing:

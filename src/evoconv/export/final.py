@@ -15,9 +15,9 @@ from evoconv.data.image_set import ImageSet, Pixels
 from evoconv.data.splits import SplitOptions
 from evoconv.data.test_split import test_indices
 from evoconv.execution.executor import Control
-from evoconv.genomes.topology import Topology
 from evoconv.networks.weights import weights_to_bytes
 from evoconv.problems.evolved import EvolvedWeights
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import FullTraining, curve_points
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
@@ -38,7 +38,7 @@ class FinalTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFinal:
-    """The task that trains a topology on every training image, then tests it."""
+    """The task that trains a network on every training image, then tests it."""
 
     training: FullTraining
     split: SplitOptions
@@ -58,14 +58,14 @@ class TestEvolved:
 
     __test__ = False  # the name is no invitation to pytest
 
-    topology: Topology
+    subject: Subject
     evolved: EvolvedWeights
     split: SplitOptions
     study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:  # noqa: ARG002
         """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
-        network = self.evolved.network(self.topology, workplace)
+        network = self.evolved.network(self.subject, workplace)
         trained_on = len(workplace.splits.folds[0][0])
         return _tested(network, workplace, self.split, self.study_seed, (), trained_on)
 

@@ -21,6 +21,7 @@ from evoconv.export.in_full import result_row, seconds_per_image, train_in_full
 from evoconv.export.ladder import next_sizes, plausible
 from evoconv.problems.finalist import TrainFinalist
 from evoconv.problems.objectives import TargetAccuracy
+from evoconv.problems.problem import Problem
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual, Measurement, Objective, Trial
 from evoconv.seeds import Purpose, seed_for
@@ -48,6 +49,7 @@ class Finalists:
 
     storage: Storage
     objective: Objective
+    problem: Problem
     best: Trial
     count: int
     setting: TrainingSetting
@@ -132,7 +134,7 @@ class Finalists:
 
     def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
         return train_in_full(
-            individual,
+            self.problem.subject(individual.genome),
             self.setting,
             seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
             epochs=self.setting.recipe.longest_training(self.num_images),

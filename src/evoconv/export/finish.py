@@ -6,7 +6,7 @@ network in ``best/`` is the first repeat, never the best one on the test images.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,8 +22,9 @@ from evoconv.execution.handful import run_handful
 from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.shapes import Cost
 from evoconv.problems.evolved import EvolvedWeights
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
@@ -37,6 +38,7 @@ class Finish:
 
     Attributes:
         folder: where the network and its test logits go.
+        subject: the network of the best.
         note_name: the note of the study that holds what was done.
         time_left_s: seconds the trainings may take together, or None for as long as it needs.
         time_s: the whole command's limit, of which the baseline gets at most a tenth.
@@ -51,7 +53,9 @@ class Finish:
     split: SplitOptions
     study_seed: int
     best: Trial
-    baseline: Topology
+    subject: Subject
+    baseline: Subject
+    baseline_cost: Cost
     description: ModelDescription
     num_training_images: int
     time_left_s: float | None
@@ -117,14 +121,14 @@ class Finish:
 
     def _trained(self, repeat: int, kept: str, limit_s: float | None) -> TrainFinal:
         start = self._weights_of_search if kept == "continued" else None
-        return self._training(self._topology, Purpose.FINAL, repeat, limit_s, start)
+        return self._training(self.subject, Purpose.FINAL, repeat, limit_s, start)
 
     def _baseline(self, limit_s: float | None) -> TrainFinal:
         return self._training(self.baseline, Purpose.BASELINE, 0, limit_s)
 
     def _training(
         self,
-        topology: Topology,
+        subject: Subject,
         purpose: Purpose,
         number: int,
         limit_s: float | None,
@@ -132,7 +136,7 @@ class Finish:
     ) -> TrainFinal:
         return TrainFinal(
             training=FullTraining(
-                topology=topology,
+                subject=subject,
                 seed=seed_for(self.study_seed, purpose, number),
                 setting=self.setting,
                 epochs=self.setting.recipe.longest_training(self.num_training_images),
@@ -145,17 +149,11 @@ class Finish:
 
     def _evolved(self) -> TestEvolved:
         return TestEvolved(
-            topology=self._topology,
+            subject=self.subject,
             evolved=self._weights_of_search,
             split=self.split,
             study_seed=self.study_seed,
         )
-
-    @property
-    def _topology(self) -> Topology:
-        topology = self.best.individual.genome
-        assert isinstance(topology, Topology)
-        return topology
 
     @property
     def _weights_of_search(self) -> EvolvedWeights:
@@ -188,9 +186,12 @@ class Finish:
         _save_logits(file, result)
         if is_kept(name, outcome.number):
             save_model(self.folder / "best", self.description, result.weights)
+        spent = self._cost_of(name)
         return {
             "name": name,
             "number": outcome.number,
+            "parameters": spent["parameters"],
+            "macs": spent["macs"],
             "test": measure(result.logits, result.labels),
             "logits": f"test/{file.name}",
             "seconds": outcome.finished_at - outcome.started_at,
@@ -198,6 +199,11 @@ class Finish:
             "curve": [[one.epoch, one.seconds, one.train_loss] for one in result.curve],
             "at": time.time(),
         }
+
+    def _cost_of(self, name: str) -> Mapping[str, float]:
+        measured = self.best.individual.measurement
+        assert measured is not None, "who is finished was measured"
+        return self.baseline_cost.as_values() if name == "baseline" else measured.values
 
 
 def is_kept(name: str, number: int) -> bool:

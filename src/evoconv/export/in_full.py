@@ -3,25 +3,24 @@
 from typing import Any
 
 from evoconv.execution.executor import Outcome
-from evoconv.genomes.topology import Topology
 from evoconv.problems.finalist import TrainFinalist
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Individual
 
 
 def train_in_full(
-    individual: Individual,
+    subject: Subject,
     setting: TrainingSetting,
     *,
     seed: int,
     epochs: int,
     time_limit_s: float | None,
 ) -> TrainFinalist:
-    """Return the task that trains and validates the individual's network."""
-    assert isinstance(individual.genome, Topology)
+    """Return the task that trains and validates a network."""
     return TrainFinalist(
         training=FullTraining(
-            topology=individual.genome,
+            subject=subject,
             seed=seed,
             setting=setting,
             epochs=epochs,

@@ -17,19 +17,20 @@ from evoconv.artifacts import write_atomically
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
 from evoconv.errors import DataError, EvoconvError, StudyError
-from evoconv.genomes.topology import Topology
-from evoconv.networks.cnn import build
+from evoconv.genomes.architecture import Architecture, read_architecture
+from evoconv.networks.build import build_network
 from evoconv.networks.weights import load_weights
 
 _FORMAT = 1
-_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
+MODEL_FILES = ("model.safetensors", "model.json")
+_WEIGHTS, _DESCRIPTION = MODEL_FILES
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
     """What a network is and how images get into it."""
 
-    topology: Topology
+    architecture: Architecture
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     standardisation: Standardisation
@@ -53,7 +54,7 @@ def save_model(folder: Path, description: ModelDescription, weights: bytes) -> N
     text = json.dumps(
         {
             "format": _FORMAT,
-            "genome": json.loads(description.topology.to_json()),
+            "genome": json.loads(description.architecture.to_json()),
             "classes": description.classes,
             "preprocessing": description.preprocessing.to_dict(),
             "standardisation": asdict(description.standardisation),
@@ -75,23 +76,36 @@ def load_model(folder: Path) -> tuple[ModelDescription, nn.Module]:
     Raises:
         StudyError: files that are missing, damaged, or don't fit each other.
     """
+    description, digest = _read(folder)
+    try:
+        weights = (folder / _WEIGHTS).read_bytes()
+    except OSError as error:
+        raise StudyError(f"no saved model in {folder}: {error.strerror or error}") from error
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise StudyError(f"{folder / _WEIGHTS} is damaged: its checksum is not the one stored")
+    num_classes = len(description.classes)
+    network = build_network(description.architecture, description.input_shape, num_classes)
+    load_weights(network, weights)
+    return description, network.eval()
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Return the description of a saved network; ``StudyError`` if it is missing or damaged."""
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[ModelDescription, str]:
+    """Return the description, and the checksum of the weights."""
     try:
         content = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
-        weights = (folder / _WEIGHTS).read_bytes()
     except OSError as error:
         raise StudyError(f"no saved model in {folder}: {error.strerror or error}") from error
     except ValueError as error:
         raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error}") from error
     try:
-        description = _description(content)
-        digest = content["weights_sha256"]
+        return _description(content), str(content["weights_sha256"])
     except (EvoconvError, KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error!s}") from error
-    if hashlib.sha256(weights).hexdigest() != digest:
-        raise StudyError(f"{folder / _WEIGHTS} is damaged: its checksum is not the one stored")
-    network = build(description.topology, description.input_shape, len(description.classes))
-    load_weights(network, weights)
-    return description, network.eval()
 
 
 def _description(content: Any) -> ModelDescription:
@@ -105,7 +119,7 @@ def _description(content: Any) -> ModelDescription:
         std=tuple(float(one) for one in content["standardisation"]["std"]),
     )
     description = ModelDescription(
-        topology=Topology.from_json(json.dumps(content["genome"])),
+        architecture=read_architecture(json.dumps(content["genome"])),
         classes=tuple(classes),
         preprocessing=Preprocessing.from_dict(content["preprocessing"]),
         standardisation=standardisation,

@@ -46,7 +46,7 @@ class Retraining:
         training, num_epochs = self.training, 0
         if self.way == EVOLVED:
             assert training.start is not None, "those weights are what is measured"
-            network = training.start.network(training.topology, workplace)
+            network = training.start.network(training.subject, workplace)
         else:
             network, reports = training.on(learned, workplace, control)
             num_epochs = len(reports)

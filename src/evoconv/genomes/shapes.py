@@ -26,6 +26,9 @@ from evoconv.genomes.topology import Topology
 BITS = (8, 16, 32)
 """How wide a value can be, of weights and activations alike."""
 
+COSTS = ("parameters", "macs", "weight_bytes", "peak_activation_bytes", "memory_bytes")
+"""What a measurement holds of a cost."""
+
 Shape = tuple[int, ...]
 
 
@@ -57,13 +60,7 @@ class Cost:
 
     def as_values(self) -> dict[str, float]:
         """Return the costs by name, as a measurement holds them."""
-        return {
-            "parameters": float(self.parameters),
-            "macs": float(self.macs),
-            "weight_bytes": float(self.weight_bytes),
-            "peak_activation_bytes": float(self.peak_activation_bytes),
-            "memory_bytes": float(self.memory_bytes),
-        }
+        return {name: float(getattr(self, name)) for name in COSTS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

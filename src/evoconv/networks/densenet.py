@@ -169,13 +169,20 @@ def initialise_densenet(network: nn.Module, scheme: str, generator: torch.Genera
             one.be_identity()
 
 
-def layer_names(layout: DenseNetLayout) -> list[str]:
-    """Return the names of all dense layers, in order."""
-    return [
-        f"features.denseblock{block}.denselayer{layer}"
-        for block, num_layers in enumerate(layout.blocks, start=1)
-        for layer in range(1, num_layers + 1)
-    ]
+def leading_names(layout: DenseNetLayout, count: int) -> tuple[str, ...]:
+    """Return the names of all parts up to and with a dense layer, in order; none for 0."""
+    if count == 0:
+        return ()
+    names = [f"features.{one}" for one in _stem(layout, 1)]
+    num_dense = 0
+    for block, num_layers in enumerate(layout.blocks, start=1):
+        for layer in range(1, num_layers + 1):
+            names.append(f"features.denseblock{block}.denselayer{layer}")
+            num_dense += 1
+            if num_dense == count:
+                return tuple(names)
+        names.append(f"features.transition{block}")
+    raise ConfigError(f"this network has {num_dense} dense layers, not {count}")
 
 
 def _stem(layout: DenseNetLayout, in_channels: int) -> Parts:

@@ -12,8 +12,12 @@ from evoconv.errors import StudyError
 
 def weights_to_bytes(network: nn.Module) -> bytes:
     """Return all parameters and statistics, float32 on the CPU, as a safetensors file."""
-    state = network.state_dict()
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+    return tensors_to_bytes(network.state_dict())
+
+
+def tensors_to_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """Return tensors by name as a safetensors file."""
+    return save({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
 
 
 def load_weights(network: nn.Module, content: bytes) -> None:

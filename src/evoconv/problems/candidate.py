@@ -16,14 +16,14 @@ from torch import nn
 from evoconv.artifacts import WeightFiles
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
-from evoconv.genomes.topology import Topology
 from evoconv.problems.heritage import Heritage, Parent, inherit_weights
 from evoconv.problems.options import SavingOptions
+from evoconv.problems.subject import Subject
 from evoconv.problems.training import (
     TrainingSetting,
+    adapted,
     curve_points,
     measures_on,
-    new_network,
     stratified_subset,
     train_network,
 )
@@ -66,7 +66,7 @@ class Plan:
             while there is room.
     """
 
-    topology: Topology
+    subject: Subject
     cost: Cost
     setting: TrainingSetting
     weights: WeightFiles
@@ -91,14 +91,16 @@ class CandidateTraining:
 
     def run(self, training: npt.NDArray[np.int64]) -> tuple[nn.Module, Trained]:
         """Return the trained network, and what its training gave."""
-        plan, workplace, recipe = self.plan, self.workplace, self.plan.setting.recipe
+        plan, workplace = self.plan, self.workplace
+        setting = adapted(plan.setting, plan.subject)
+        recipe = setting.recipe
         image_set = workplace.image_set
         if recipe.fresh_images:
             training = np.random.default_rng(self.seed).permutation(training)
         chosen = stratified_subset(training, image_set.labels, recipe.train_images)
         epochs = recipe.search_epochs(len(training), image_set.input_shape)
-        network = new_network(
-            plan.topology, image_set.input_shape, len(image_set.classes), recipe, self.seed
+        network = plan.subject.new_network(
+            image_set.input_shape, len(image_set.classes), recipe, self.seed
         )
         heritage = self._inherit(network, chosen) if plan.parents else Heritage()
         validate = _Validation(training=self, network=network, epochs=epochs)
@@ -106,11 +108,11 @@ class CandidateTraining:
             network,
             workplace,
             chosen,
-            plan.setting,
+            setting,
             self.control,
             seed=self.seed,
             epochs=epochs,
-            frozen=heritage.unchanged,
+            frozen=plan.subject.held or heritage.unchanged,
             after_epoch=validate if plan.stopping.is_on else None,
         )
         measured = self.measure(network, self.validation)
@@ -134,7 +136,7 @@ class CandidateTraining:
         )
         network.to(self.workplace.device)
         return inherit_weights(
-            plan.topology,
+            plan.subject.architecture,
             network,
             plan.parents,
             plan.weights,

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from evoconv.artifacts import WeightFiles
-from evoconv.genomes.topology import Topology
-from evoconv.networks.cnn import build
 from evoconv.networks.weights import load_weights
+from evoconv.problems.subject import Subject
 from evoconv.problems.workplace import Workplace
 
 
@@ -18,9 +17,9 @@ class EvolvedWeights:
     files: WeightFiles
     number: int
 
-    def network(self, topology: Topology, workplace: Workplace) -> nn.Module:
+    def network(self, subject: Subject, workplace: Workplace) -> nn.Module:
         """Return the trial's network; ``StudyError`` if they are missing, damaged or don't fit."""
         image_set = workplace.image_set
-        network = build(topology, image_set.input_shape, len(image_set.classes))
+        network = subject.network(image_set.input_shape, len(image_set.classes))
         load_weights(network, self.files.required(self.number))
         return network

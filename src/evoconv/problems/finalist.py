@@ -10,7 +10,7 @@ from evoconv.problems.workplace import Workplace
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFinalist:
-    """The task that trains a topology in full on the first fold, and validates it."""
+    """The task that trains a network in full on the first fold, and validates it."""
 
     training: FullTraining
 

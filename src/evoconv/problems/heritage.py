@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from evoconv.artifacts import WeightFiles
 from evoconv.errors import StudyError
+from evoconv.genomes.architecture import Architecture
+from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.genomes.topology import Topology
 from evoconv.networks.inherit import inherit
 from evoconv.networks.weights import read_tensors
@@ -23,7 +25,7 @@ class Parent:
     """A parent of a candidate."""
 
     number: int
-    topology: Topology
+    architecture: Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Heritage:
 
 
 def inherit_weights(
-    topology: Topology,
+    architecture: Architecture,
     network: nn.Module,
     parents: tuple[Parent, ...],
     weights: WeightFiles,
@@ -52,19 +54,22 @@ def inherit_weights(
     sample: Tensor,
 ) -> Heritage:
     """Set the network's weights from its parents', in place; see ``networks.inherit``."""
-    donors, remarks = [], []
+    donors: list[tuple[Parent, dict[str, Tensor]]] = []
+    remarks: list[str] = []
     for parent in parents:
         try:
             donors.append((parent, read_tensors(weights.required(parent.number))))
         except StudyError as error:
             remarks.append(f"nothing inherited from parent {parent.number}: {error}")
+    if isinstance(architecture, BackboneCut):
+        return _inherited_head(architecture, network, donors, remarks)
     if not donors:
         return Heritage(remarks=(*remarks, _FROM_SCRATCH))
     try:
         found = inherit(
-            topology,
+            _topology(architecture),
             network,
-            [(parent.topology, tensors) for parent, tensors in donors],
+            [(_topology(parent.architecture), tensors) for parent, tensors in donors],
             input_shape,
             num_classes,
             generator,
@@ -92,6 +97,32 @@ def inherit_weights(
         share=inherited / max(1, _num_parameters(network)),
         remarks=tuple(remarks),
     )
+
+
+def _inherited_head(
+    architecture: BackboneCut,
+    network: nn.Module,
+    donors: list[tuple[Parent, dict[str, Tensor]]],
+    remarks: list[str],
+) -> Heritage:
+    """Take over the classifier of the first parent that is cut at the same layer, if one is."""
+    head = network.get_submodule("classifier")
+    for parent, tensors in donors:
+        cut = parent.architecture
+        assert isinstance(cut, BackboneCut)
+        own = {name: one for name, one in tensors.items() if name.startswith("classifier.")}
+        if cut.included == architecture.included and own:
+            head.load_state_dict({name.partition(".")[2]: one for name, one in own.items()})
+            return Heritage(
+                share=_num_parameters(head) / _num_parameters(network),
+                remarks=(*remarks, f"classifier inherited from {parent.number}"),
+            )
+    return Heritage(remarks=tuple(remarks))
+
+
+def _topology(architecture: Architecture) -> Topology:
+    assert isinstance(architecture, Topology)
+    return architecture
 
 
 def _num_parameters(module: nn.Module) -> int:

@@ -1,7 +1,7 @@
 """A network trained on some of the study's images: for an evaluation as for the final training."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,8 @@ from torch import nn
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches
 from evoconv.execution.executor import Control
-from evoconv.genomes.topology import Topology
-from evoconv.networks.cnn import build
-from evoconv.networks.initialise import initialise
 from evoconv.problems.evolved import EvolvedWeights
+from evoconv.problems.subject import Subject
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.freezing import Course, train_thawing
@@ -31,6 +29,11 @@ class TrainingSetting:
     recipe: Recipe
     augmentation: Augmentation
     precision: Precision
+
+
+def adapted(setting: TrainingSetting, subject: Subject) -> TrainingSetting:
+    """Return the setting as a network is trained by it that has its own learning rate."""
+    return replace(setting, recipe=subject.recipe(setting.recipe))
 
 
 def train_network(
@@ -76,14 +79,14 @@ def train_network(
 
 @dataclass(frozen=True, kw_only=True)
 class FullTraining:
-    """The training of a topology as a final network is trained.
+    """The training of a network as a final network is trained.
 
     It takes ``epochs`` epochs or ``time_limit_s`` seconds, whichever is less; the schedule is
     stretched to fit. The seed fixes the initial weights and the batches; where there are weights to
     start from, the batches.
     """
 
-    topology: Topology
+    subject: Subject
     seed: int
     setting: TrainingSetting
     epochs: int
@@ -99,21 +102,21 @@ class FullTraining:
             JobFailed: the loss left the finite numbers.
             StudyError: the weights to start from are missing or damaged.
         """
-        image_set, recipe = workplace.image_set, self.setting.recipe
+        image_set, setting = workplace.image_set, adapted(self.setting, self.subject)
         if self.start is None:
-            num_classes = len(image_set.classes)
-            network = new_network(
-                self.topology, image_set.input_shape, num_classes, recipe, self.seed
+            network = self.subject.new_network(
+                image_set.input_shape, len(image_set.classes), setting.recipe, self.seed
             )
         else:
-            network = self.start.network(self.topology, workplace)
+            network = self.start.network(self.subject, workplace)
             torch.manual_seed(self.seed)  # of dropout
         course = train_network(
             network,
             workplace,
             rows,
-            self.setting,
+            setting,
             control,
+            frozen=self.subject.held,
             seed=self.seed,
             epochs=self.epochs,
             time_limit_s=self.time_limit_s,
@@ -131,21 +134,6 @@ def measures_on(
     """Return all measures of the network on the rows."""
     logits = predict_logits(network, workplace.tensor, torch.from_numpy(rows), precision, control)
     return measure(logits.numpy(), workplace.image_set.labels[rows])
-
-
-def new_network(
-    topology: Topology,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-    recipe: Recipe,
-    seed: int,
-) -> nn.Module:
-    """Return the topology's network with initial weights, and dropout, fixed by the seed."""
-    # Dropout draws from torch's own generator, which belongs to the worker's process alone.
-    torch.manual_seed(seed)
-    network = build(topology, input_shape, num_classes)
-    initialise(network, recipe.initialisation, torch.Generator().manual_seed(seed))
-    return network
 
 
 def stratified_subset(

@@ -30,12 +30,17 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True)
 class FinalRow:
-    """A final training (``repeat`` or ``baseline``) with its measures on the test images."""
+    """A final training (``repeat`` or ``baseline``) with its measures on the test images.
+
+    ``parameters`` and ``macs`` of its network; None in a study that is older than these.
+    """
 
     name: str
     number: int
     test: Mapping[str, float]
     logits: str
+    parameters: int | None
+    macs: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +60,7 @@ class Final:
 
     @property
     def baseline(self) -> FinalRow | None:
-        """The training of the hand-made network."""
+        """The training of the network that is compared with."""
         return next((row for row in self.rows if row.name == "baseline"), None)
 
 
@@ -129,10 +134,16 @@ def read_final(note: Any) -> Final:
             number=int(row["number"]),
             test={name: float(row["test"][name]) for name in METRICS},
             logits=str(row["logits"]),
+            parameters=_whole_or_none(row.get("parameters")),
+            macs=_whole_or_none(row.get("macs")),
         )
         for row in note["rows"]
     )
     return Final(trial=int(note["trial"]), kept=str(note["kept"]), why=str(note["why"]), rows=rows)
+
+
+def _whole_or_none(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def read_augmentations(note: Any) -> Augmentations:

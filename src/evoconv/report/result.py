@@ -14,8 +14,7 @@ from typing import Any
 
 from evoconv.artifacts import write_atomically
 from evoconv.errors import StudyError
-from evoconv.genomes.reference import baseline
-from evoconv.genomes.shapes import Cost, cost
+from evoconv.genomes.shapes import COSTS
 from evoconv.problems.fitness import formula_of
 from evoconv.records import Trial
 from evoconv.report.notes import Augmentations, Finalist
@@ -107,16 +106,11 @@ def _search_figures(standing: Standing) -> dict[str, Any]:
 def _best_figures(standing: Standing) -> dict[str, Any]:
     best, measured = standing.best, standing.measured_best
     values = {} if measured is None else measured.values
-    spent = _best_cost(standing)
     return {
         "trial": None if best is None else best.number,
         "best_fitness": None if measured is None else standing.objective.fitness(measured),
         "genome": None if best is None else json.loads(best.individual.genome.to_json()),
-        "parameters": None if spent is None else spent.parameters,
-        "macs": None if spent is None else spent.macs,
-        "weight_bytes": None if spent is None else spent.weight_bytes,
-        "peak_activation_bytes": None if spent is None else spent.peak_activation_bytes,
-        "memory_bytes": None if spent is None else spent.memory_bytes,
+        **{name: _whole(values.get(name)) for name in COSTS},
         **{f"validation_{_key(name)}": values.get(f"validation_{_key(name)}") for name in METRICS},
     }
 
@@ -145,23 +139,14 @@ def _test_figures(standing: Standing) -> dict[str, Any]:
 
 def _baseline_figures(standing: Standing) -> dict[str, Any]:
     row = None if standing.final is None else standing.final.baseline
-    spent = None if row is None else _baseline_cost(standing)
     return {
         **{
             f"baseline_test_{_key(name)}": None if row is None else row.test[name]
             for name in METRICS
         },
-        "baseline_parameters": None if spent is None else spent.parameters,
-        "baseline_macs": None if spent is None else spent.macs,
+        "baseline_parameters": None if row is None else row.parameters,
+        "baseline_macs": None if row is None else row.macs,
     }
-
-
-def _baseline_cost(standing: Standing) -> Cost | None:
-    """Return what the hand-made network costs, or None while the images aren't known."""
-    if standing.images is None:
-        return None
-    shape, num_classes = standing.images.input_shape, len(standing.images.classes)
-    return cost(baseline(shape, num_classes), shape, num_classes, standing.limits.bits)
 
 
 def _class_figures(standing: Standing) -> dict[str, Any]:
@@ -224,11 +209,8 @@ def _front_figures(trial: Trial) -> dict[str, Any]:
     return {"trial": trial.number, **{name: measured.values.get(name) for name in names}}
 
 
-def _best_cost(standing: Standing) -> Cost | None:
-    topology, images = standing.topology, standing.images
-    if topology is None or images is None:
-        return None
-    return cost(topology, images.input_shape, len(images.classes), standing.limits.bits)
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _key(measure: str) -> str:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 
 from evoconv.genomes.constraints import Limits
+from evoconv.genomes.plan_space import plan_text
 from evoconv.genomes.topology import Topology
+from evoconv.genomes.vector import Vector
 from evoconv.records import Failure, Genome, Individual
 from evoconv.units import format_bytes, format_count, format_percent
 
@@ -51,6 +53,8 @@ def trial_text(individual: Individual, metric: str) -> str:
 
 def network_text(genome: Genome) -> str:
     """Return the layers in one line: 'convolution 22 5×5 → max pooling 2×2 → dense 120'."""
+    if isinstance(genome, Vector):
+        return plan_text(genome)
     if not isinstance(genome, Topology):
         return genome.digest
     layers = [*genome.features, *genome.classifier]

@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from evoconv.genomes.shapes import layer_table
+from evoconv.genomes.topology import Topology
 from evoconv.problems.fitness import formula_of
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Trial
-from evoconv.report.notes import Augmentations
-from evoconv.report.sentences import counts_text, limits_text, measure_text, printable
+from evoconv.report.notes import Augmentations, Images
+from evoconv.report.sentences import counts_text, limits_text, measure_text, network_text, printable
 from evoconv.report.standing import Standing
 from evoconv.training.options import METRICS
 from evoconv.units import format_bytes, format_count, format_duration, format_percent
@@ -38,9 +39,24 @@ def search_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
 
 def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType:
     """Return the best network's layers with shapes, parameters and multiply-accumulates."""
-    topology, images, best = standing.topology, standing.images, standing.best
-    if topology is None or images is None or best is None:
+    best = standing.best
+    if standing.images is None or best is None:
         return Text("no evaluation is complete yet")
+    if standing.topology is None:
+        layers: RenderableType = Text(printable(network_text(best.individual.genome)))
+    else:
+        layers = _layers_table(standing.topology, standing.images, summary)
+    memory = (
+        f"{format_bytes(summary['memory_bytes'])} of memory at {standing.limits.bits} bits:"
+        f" {format_bytes(summary['weight_bytes'])} weights,"
+        f" {format_bytes(summary['peak_activation_bytes'])} peak activations; MACs are"
+        " multiply-accumulates per image"
+    )
+    origin = f"Network: trial {best.number} ({printable(best.individual.operator)})"
+    return Group(Text(origin, style="bold"), layers, Text(memory), *_latency(standing))
+
+
+def _layers_table(topology: Topology, images: Images, summary: dict[str, Any]) -> Table:
     table = new_table("layer", "", "output", "parameters", "MACs", num_left=2)
     rows = layer_table(topology, images.input_shape, len(images.classes))
     table.add_row("input", "", _shape(images.input_shape), "", "")
@@ -54,14 +70,7 @@ def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType
         )
     table.add_section()
     table.add_row("total", "", "", f"{summary['parameters']:,}", f"{summary['macs']:,}")
-    memory = (
-        f"{format_bytes(summary['memory_bytes'])} of memory at {standing.limits.bits} bits:"
-        f" {format_bytes(summary['weight_bytes'])} weights,"
-        f" {format_bytes(summary['peak_activation_bytes'])} peak activations; MACs are"
-        " multiply-accumulates per image"
-    )
-    origin = f"Network: trial {best.number} ({printable(best.individual.operator)})"
-    return Group(Text(origin, style="bold"), table, Text(memory), *_latency(standing))
+    return table
 
 
 def measures_table(summary: dict[str, Any]) -> RenderableType:

@@ -11,7 +11,7 @@ from evoconv.errors import EvoconvError
 from evoconv.execution.executor import Executor, Job
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.preparation import Prepared
-from evoconv.problems.architecture import MeasurePrecision
+from evoconv.problems.evaluation import MeasurePrecision
 from evoconv.problems.fitness import FitnessFunction
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace

@@ -12,7 +12,7 @@ from evoconv.export.check_onnx import check_onnx
 from evoconv.export.classifier import Classifier
 from evoconv.export.final import test_pixels
 from evoconv.export.onnx_file import require_onnx, write_onnx
-from evoconv.session.studies import open_study, prepare_again
+from evoconv.session.studies import open_study, prepare_stored
 from evoconv.study.storage import FILE_NAME
 from evoconv.study.watch import Unwatched
 from evoconv.units import format_bytes
@@ -63,7 +63,7 @@ def _pixels(run: Path, classifier: Classifier) -> tuple[Pixels, str]:
     folder = run if (run / FILE_NAME).is_file() else run.parent
     try:
         with open_study(folder) as storage:
-            prepared = prepare_again(storage, Unwatched())
+            prepared = prepare_stored(folder, storage, Unwatched())
             config = prepared.config
             return test_pixels(prepared.image_set, config.split, config.seed), "test images"
     except UserError as error:

@@ -10,8 +10,6 @@ from evoconv.export.check import check_saved
 from evoconv.export.finalists import Finalists
 from evoconv.export.finish import Finish, is_kept, save_search_weights
 from evoconv.export.options import FinalOptions
-from evoconv.genomes.reference import baseline
-from evoconv.genomes.topology import Topology
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Trial
 from evoconv.report.plots import save_plots
@@ -42,9 +40,8 @@ class Finishing:
     ) -> None:
         """Train and test the trial's network, with the baseline if the options ask for it."""
         session, config = self.session, self.session.config
-        topology = trial.individual.genome
-        assert isinstance(topology, Topology)
         prepared = session.prepared
+        subject = prepared.problem.subject(trial.individual.genome)
         finish = Finish(
             folder=self.folder,
             note_name=self._place.final_note,
@@ -55,8 +52,10 @@ class Finishing:
             split=config.split,
             study_seed=config.seed,
             best=trial,
-            baseline=baseline(prepared.input_shape, prepared.num_classes),
-            description=prepared.description(topology),
+            subject=subject,
+            baseline=prepared.problem.baseline(),
+            baseline_cost=prepared.problem.baseline_cost(),
+            description=prepared.description(subject),
             num_training_images=len(prepared.splits.training),
             time_left_s=self._left_for_training_s(trial),
             time_s=session.timetable.time_s,
@@ -77,9 +76,11 @@ class Finishing:
         if not options.try_augmentations or options.final != "retrained":
             return setting
         candidates = (one.individual for one in session.storage.trials())
+        fittest = Archive.of(session.objective, candidates).fittest_first[0]
         augmentations = Augmentations(
             storage=session.storage,
-            individual=Archive.of(session.objective, candidates).fittest_first[0],
+            individual=fittest,
+            subject=session.prepared.problem.subject(fittest.genome),
             setting=setting,
             study_seed=session.config.seed,
             num_images=len(session.prepared.splits.folds[0][0]),
@@ -96,6 +97,7 @@ class Finishing:
         finalists = Finalists(
             storage=session.storage,
             objective=session.objective,
+            problem=session.prepared.problem,
             best=best,
             count=options.finalists,
             setting=setting,
@@ -143,8 +145,7 @@ def save_best_so_far(session: Session) -> None:
     has_final_weights = any(is_kept(row["name"], row["number"]) for row in final["rows"])
     best = session.best_so_far()
     if best is not None and not has_final_weights:
-        topology = best.genome
-        assert isinstance(topology, Topology)
-        description = session.prepared.description(topology)
+        prepared = session.prepared
+        description = prepared.description(prepared.problem.subject(best.genome))
         save_search_weights(session.run, session.weights, best.number, description)
     Finishing(session=session).report()

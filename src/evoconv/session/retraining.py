@@ -10,7 +10,6 @@ from typing import Any
 
 from evoconv.errors import StudyError
 from evoconv.export.retrain import EVOLVED, FROM_SCRATCH, TRAINED_ON, Retraining, run_retrainings
-from evoconv.genomes.topology import Topology
 from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
@@ -96,14 +95,13 @@ def _task(
     repeat: int,
     limit_s: float | None,
 ) -> Retraining:
-    topology, config = trial.individual.genome, session.config
-    assert isinstance(topology, Topology)
+    config, problem = session.config, session.prepared.problem
     evolved = EvolvedWeights(files=session.weights, number=trial.number)
     num_images = len(session.prepared.splits.folds[0][0])
     return Retraining(
         way=way,
         training=FullTraining(
-            topology=topology,
+            subject=problem.subject(trial.individual.genome),
             seed=seed_for(config.seed, Purpose.RETRAIN, repeat),
             setting=setting,
             epochs=setting.recipe.longest_training(num_images),

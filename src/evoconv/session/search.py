@@ -8,12 +8,11 @@ from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import build_strategy
 from evoconv.evolution.strategy import Strategy
 from evoconv.execution.executor import Executor, Job
-from evoconv.genomes.space import TopologySpace
-from evoconv.genomes.topology import Topology
-from evoconv.problems.architecture import EvaluateArchitecture
 from evoconv.problems.candidate import Plan
+from evoconv.problems.evaluation import Evaluate
 from evoconv.problems.fitness import FUNCTION, judge
 from evoconv.problems.heritage import Parent
+from evoconv.problems.problem import Problem
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual, Measurement
 from evoconv.seeds import Purpose, seed_for
@@ -39,7 +38,7 @@ class Search:
         config = self.session.config
         return build_strategy(
             config.method,
-            self._space_within_time(),
+            self._within_time().space,
             config.evolution,
             self.session.objective,
             config.seed,
@@ -89,30 +88,31 @@ class Search:
         function = self.session.fitness
         return measurement if function is None else judge(measurement, function)
 
-    def _space_within_time(self) -> TopologySpace:
-        """Return the space, without networks too slow for the time where nothing else limits them.
+    def _within_time(self) -> Problem:
+        """Return the problem without networks too slow for the time, where nothing limits them.
 
         A network whose evaluation would take a large part of the search can't be selected from
         enough others. The limit is stored, for a resume on another machine must replay the same.
         """
-        space, limits = self.session.prepared.space, self.session.config.limits
-        if limits.max_macs is not None:
-            return space
+        problem, limits = self.session.prepared.problem, self.session.config.limits
+        budget = self.session.config.budget
+        if limits.max_macs is not None or budget.affordable_evaluations is None:
+            return problem
         note = self.session.storage.note("affordable")
         if note is None:
-            most = self._affordable_macs()
+            most = self._affordable_macs(budget.affordable_evaluations)
             self.session.storage.set_note("affordable", {"macs": most})
         else:
             most = note["macs"]
         if most is None:
-            return space
+            return problem
         self.session.watch.notify(
             f"networks of more than {format_count(most)} multiply-accumulates are not tried: "
             "they train too slowly for the time (--max-macs sets another limit)"
         )
-        return replace(space, limits=replace(limits, max_macs=most))
+        return problem.within(replace(limits, max_macs=most))
 
-    def _affordable_macs(self) -> int | None:
+    def _affordable_macs(self, num_evaluations: int) -> int | None:
         prepared = self.session.prepared
         note, splits = self.session.storage.note("precision"), prepared.splits
         images_per_s = note["images_per_second"][note["description"]]
@@ -122,18 +122,17 @@ class Search:
             len(splits.folds) * recipe.passes(len(splits.folds[0][0]), prepared.input_shape),
             len(splits.training),
             self.executor.num_slots,
-            self.session.config.budget.affordable_evaluations,
+            num_evaluations,
         )
-        space = prepared.space
         # However short the time: a space of a handful of networks is no search.
-        return None if most is None else max(most, 4 * space.cost(space.smallest()).macs)
+        return None if most is None else max(most, 4 * prepared.problem.least_macs())
 
     def _job(self, individual: Individual) -> Job:
         session, config = self.session, self.session.config
-        topology = _topology_of(individual)
+        problem = session.prepared.problem
         plan = Plan(
-            topology=topology,
-            cost=session.prepared.space.cost(topology),
+            subject=problem.subject(individual.genome),
+            cost=problem.cost(individual.genome),
             setting=self.setting,
             weights=session.weights,
             objective=session.objective,
@@ -143,7 +142,7 @@ class Search:
             max_latency=config.limits.max_latency,
             entry=self.strategy.entry(),
         )
-        task = EvaluateArchitecture(
+        task = Evaluate(
             number=individual.number,
             seed=seed_for(config.seed, Purpose.EVALUATE, individual.number),
             plan=plan,
@@ -154,9 +153,13 @@ class Search:
 
     def _parents(self, individual: Individual) -> tuple[Parent, ...]:
         """Return the individual's parents, each once."""
+        problem = self.session.prepared.problem
         parents = (self.session.storage.trial(one) for one in dict.fromkeys(individual.parents))
         return tuple(
-            Parent(number=one.number, topology=_topology_of(one.individual)) for one in parents
+            Parent(
+                number=one.number, architecture=problem.subject(one.individual.genome).architecture
+            )
+            for one in parents
         )
 
     def _promising(self) -> float | None:
@@ -167,8 +170,3 @@ class Search:
         measurement = members[len(members) // 4].measurement
         assert measurement is not None, "members are measured"
         return self.session.objective.fitness(measurement)
-
-
-def _topology_of(individual: Individual) -> Topology:
-    assert isinstance(individual.genome, Topology)
-    return individual.genome

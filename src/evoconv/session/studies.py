@@ -14,8 +14,8 @@ from pathlib import Path
 
 from evoconv.config import StudyConfig, check_generations, config_from_dict
 from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
-from evoconv.genomes.topology import Topology
-from evoconv.preparation import Prepared, prepare
+from evoconv.genomes.architecture import read_genome
+from evoconv.preparation import Prepared, prepare, prepare_again
 from evoconv.problems.fitness import FUNCTION, FitnessFunction
 from evoconv.records import Trial
 from evoconv.session.context import Session
@@ -57,12 +57,11 @@ def start_study(
         time_s=config.budget.time_s,
         final_share=config.final.final_share,
     )
-    prepared = prepare(config, watch)
     run = out if out is not None else _dated_folder(config)
-    with (
-        lock_folder(run),
-        closing(Storage.create(run, config.to_dict(), Topology.from_json)) as storage,
-    ):
+    prepared = prepare(config, run, watch)
+    stored = prepared.config.to_dict()
+    with lock_folder(run), closing(Storage.create(run, stored, read_genome)) as storage:
+        prepared.keep_pretrained(run)
         storage.set_note("data", prepared.note())
         storage.set_note("versions", _versions())
         session = Session(
@@ -114,7 +113,7 @@ def resume_study(
         # Bad limits are refused before anything is forgotten.
         config = replace(config, budget=replace(config.budget, **new_limits))
         check_generations(config.budget, config.method)
-        prepared = replace(prepare_again(storage, watch), config=config)
+        prepared = replace(prepare_stored(run, storage, watch), config=config)
         if goes_further:
             for name in ("stop", FINALISTS_NOTE, "final", "checked"):
                 storage.set_note(name, None)
@@ -181,7 +180,7 @@ def open_study(run: Path) -> Iterator[Storage]:
     """Open an existing study that no other process works on, to the end of the block."""
     if not run.is_dir():  # locking would make it
         raise StudyError(f"there is no run folder {run}")
-    with lock_folder(run), closing(Storage.open(run, Topology.from_json)) as storage:
+    with lock_folder(run), closing(Storage.open(run, read_genome)) as storage:
         yield storage
 
 
@@ -200,7 +199,7 @@ def session_on(
 
     Raises ``StudyError`` if the images have changed.
     """
-    prepared = prepare_again(storage, watch)
+    prepared = prepare_stored(run, storage, watch)
     timetable = Timetable(
         started_at=time.time() if started_at is None else started_at,
         time_s=time_s,
@@ -209,13 +208,10 @@ def session_on(
     return Session(run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable)
 
 
-def prepare_again(storage: Storage, watch: Watch) -> Prepared:
-    """Return what the stored configuration gives; ``StudyError`` if the images have changed."""
+def prepare_stored(run: Path, storage: Storage, watch: Watch) -> Prepared:
+    """Return what an open study works on; ``StudyError`` if its images have changed."""
     config = config_from_dict(storage.config)
-    prepared = prepare(config, watch)
-    if (storage.note("data") or {}).get("digest") != prepared.image_set.digest:
-        raise StudyError(f"the images of {config.source} have changed since the study began")
-    return prepared
+    return prepare_again(config, run, watch, storage.note("data") or {})
 
 
 def _run(session: Session) -> None:

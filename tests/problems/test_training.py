@@ -4,7 +4,8 @@ import torch
 
 from evoconv.genomes.layers import Convolution, Dense
 from evoconv.genomes.topology import Topology
-from evoconv.problems.training import new_network, stratified_subset
+from evoconv.problems.subject import Subject
+from evoconv.problems.training import stratified_subset
 from evoconv.training.options import Recipe
 
 
@@ -33,10 +34,11 @@ def test_weights_are_fixed_by_the_seed_alone() -> None:
         features=(Convolution(filters=4, kernel=(3, 3)),), classifier=(Dense(units=5),)
     )
     torch.manual_seed(99)
-    first = new_network(topology, (1, 8, 8), 3, Recipe(), seed=1)
+    subject = Subject(architecture=topology)
+    first = subject.new_network((1, 8, 8), 3, Recipe(), seed=1)
     torch.manual_seed(7)
-    second = new_network(topology, (1, 8, 8), 3, Recipe(), seed=1)
-    other = new_network(topology, (1, 8, 8), 3, Recipe(), seed=2)
+    second = subject.new_network((1, 8, 8), 3, Recipe(), seed=1)
+    other = subject.new_network((1, 8, 8), 3, Recipe(), seed=2)
     pairs = list(zip(first.parameters(), second.parameters(), other.parameters(), strict=True))
     assert all(torch.equal(one, same) for one, same, _ in pairs)
     assert not all(torch.equal(one, different) for one, _, different in pairs)

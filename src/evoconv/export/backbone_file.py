@@ -1,0 +1,134 @@
+"""Pretrained weights with what belongs to them: which network they are of, and its images.
+
+A network that evoconv trained brings its own description. The files of torchvision have none; what
+is done to images is then what those networks were trained with, and which one it is, its tensors
+say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from evoconv.data.batches import Standardisation
+from evoconv.errors import ConfigError, DataError
+from evoconv.export.model_file import MODEL_FILES, read_description
+from evoconv.genomes.backbone_cut import BackboneCut
+from evoconv.networks.backbone import BACKBONES, find_backbone
+from evoconv.networks.pretrained import fitting, read_weight_file
+from evoconv.networks.weights import tensors_to_bytes
+
+# As torchvision's documentation of its weights says.
+_USUAL_SIZE = (224, 224)
+_USUAL = Standardisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A backbone's tensors by name, and how images get into it.
+
+    Attributes:
+        size: (height, width) of the images that it was trained on.
+        standardisation: of their pixels, as shares of the largest value.
+        where: the file, for complaints.
+    """
+
+    backbone: str
+    tensors: Mapping[str, Tensor]
+    size: tuple[int, int]
+    standardisation: Standardisation
+    where: str
+
+    def standardisation_of(self, channels: int, max_value: int) -> Standardisation:
+        """Return what to do to images with so many channels, in their pixel values."""
+        return Standardisation(
+            mean=_on(self.standardisation.mean, channels, max_value),
+            std=_on(self.standardisation.std, channels, max_value),
+        )
+
+    def fitted(self, channels: int) -> bytes:
+        """Return, as a safetensors file, the tensors of the whole backbone for so many channels.
+
+        Raises:
+            DataError: one is missing, unknown, of another shape, or not finite.
+        """
+        wanted = _wanted(self.backbone, channels)
+        return tensors_to_bytes(fitting(self.tensors, wanted, self.where))
+
+
+def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
+    """Return the weights of a folder that ``evoconv pretrain`` made, or of a file.
+
+    Args:
+        weights: the path.
+        backbone: of which network they are; None for what the folder or the tensors say.
+
+    Raises:
+        UserError: there are none, they can't be read, or they are of another network.
+    """
+    path = Path(weights).expanduser()
+    folder = path / "best" if (path / "best").is_dir() else path
+    if folder.is_dir():
+        return _of_folder(folder, backbone)
+    tensors = read_weight_file(path)
+    return Pretrained(
+        backbone=backbone or _recognised(tensors, path),
+        tensors=tensors,
+        size=_USUAL_SIZE,
+        standardisation=_USUAL,
+        where=str(path),
+    )
+
+
+def _of_folder(folder: Path, backbone: str | None) -> Pretrained:
+    description = read_description(folder)
+    cut = description.architecture
+    if not isinstance(cut, BackboneCut):
+        raise DataError(f"{folder} holds no backbone, but a network that was evolved")
+    if cut.included != find_backbone(cut.backbone).num_layers or cut.excited_from is not None:
+        raise DataError(f"{folder} holds a part of {cut.backbone}: weights are of a whole backbone")
+    if backbone not in (None, cut.backbone):
+        raise ConfigError(f"--backbone {backbone}: {folder} is a {cut.backbone}")
+    shape, scale = description.preprocessing, description.preprocessing.max_value
+    return Pretrained(
+        backbone=cut.backbone,
+        tensors=read_weight_file(folder / MODEL_FILES[0]),
+        size=(shape.height, shape.width),
+        standardisation=Standardisation(
+            mean=tuple(one / scale for one in description.standardisation.mean),
+            std=tuple(one / scale for one in description.standardisation.std),
+        ),
+        where=str(folder / MODEL_FILES[0]),
+    )
+
+
+def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:
+    """Return the name of the backbone whose tensors these are."""
+    for name in BACKBONES:
+        try:
+            fitting(tensors, _wanted(name, 3), str(path))
+        except DataError:
+            continue
+        return name
+    raise DataError(
+        f"{path} is of no network that is known here, or damaged: --backbone with one of"
+        f" {', '.join(BACKBONES)} tells what doesn't fit"
+    )
+
+
+def _wanted(backbone: str, channels: int) -> Mapping[str, Tensor]:
+    """Return the tensors of the whole backbone, without their values."""
+    known = find_backbone(backbone)
+    with torch.device("meta"):
+        network = known.build(
+            channels, 2, included=known.num_layers, excited_from=None, dropout=0.0
+        )
+    return network.state_dict()
+
+
+def _on(values: tuple[float, ...], channels: int, max_value: int) -> tuple[float, ...]:
+    if len(values) != channels:
+        values = (sum(values) / len(values),) * channels
+    return tuple(one * max_value for one in values)

@@ -1,0 +1,105 @@
+"""Backbones: known networks that can be cut after a layer and held still up to another one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from evoconv.errors import ConfigError
+from evoconv.networks.densenet import LAYOUTS, DenseNetLayout, build_densenet, leading_names
+
+
+class Backbone(Protocol):
+    """A network of numbered layers, from 1."""
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers there are to cut after."""
+
+    @property
+    def most_frozen(self) -> int:
+        """How many layers a search may freeze unless it is told otherwise."""
+
+    def build(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        included: int,
+        excited_from: int | None,
+        dropout: float,
+    ) -> nn.Module:
+        """Return the backbone up to and with a layer, and a classifier: see ``BackboneCut``.
+
+        Raises:
+            ConfigError: it has not so many layers.
+        """
+
+    def leading(self, count: int) -> tuple[str, ...]:
+        """Return the names of what is computed up to and with a layer; none for a count of 0."""
+
+    def shared(self, tensors: Mapping[str, Tensor], included: int) -> dict[str, Tensor]:
+        """Return those of the whole backbone's tensors that a cut of it has, too."""
+
+
+@dataclass(frozen=True)
+class DenseNet:
+    """A DenseNet as a backbone; its layers are the dense layers: 58 in DenseNet-121."""
+
+    layout: DenseNetLayout
+
+    @property
+    def num_layers(self) -> int:
+        """How many dense layers there are."""
+        return self.layout.num_layers
+
+    @property
+    def most_frozen(self) -> int:
+        """Those of the first half of the blocks: 18 in DenseNet-121, as in the report."""
+        blocks = self.layout.blocks
+        return sum(blocks[: (len(blocks) + 1) // 2])
+
+    def build(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        included: int,
+        excited_from: int | None,
+        dropout: float,
+    ) -> nn.Module:
+        """Return the DenseNet, cut after a dense layer."""
+        return build_densenet(
+            self.layout,
+            in_channels,
+            num_classes,
+            included=included,
+            excited_from=excited_from,
+            dropout=dropout,
+        )
+
+    def leading(self, count: int) -> tuple[str, ...]:
+        """Return the names of the stem, dense layers and transitions up to a dense layer."""
+        return leading_names(self.layout, count)
+
+    def shared(self, tensors: Mapping[str, Tensor], included: int) -> dict[str, Tensor]:
+        """Return the tensors but for those of later layers; the last norm is the whole one's."""
+        names = leading_names(self.layout, included)
+        if included == self.num_layers:
+            names = (*names, "features.norm5")
+        return {
+            name: one
+            for name, one in tensors.items()
+            if any(name.startswith(f"{layer}.") for layer in names)
+        }
+
+
+BACKBONES: Mapping[str, Backbone] = {name: DenseNet(layout) for name, layout in LAYOUTS.items()}
+
+
+def find_backbone(name: str) -> Backbone:
+    """Return a backbone by its name; ``ConfigError`` names those there are."""
+    if name not in BACKBONES:
+        raise ConfigError(f"no backbone is called {name}; there are {', '.join(BACKBONES)}")
+    return BACKBONES[name]

@@ -1,0 +1,82 @@
+"""What a network costs, found out by running it: for networks that no arithmetic here knows.
+
+Counted as in ``genomes.shapes``, but for the peak of activations: that is of the operations as
+torch runs them in evaluation, in which a normalisation before a convolution makes a copy.
+"""
+
+import weakref
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from evoconv.genomes.shapes import Cost
+
+_BITS_OF_FLOAT = 32
+
+
+def measured_cost(network: nn.Module, input_shape: tuple[int, int, int], bits: int = 32) -> Cost:
+    """Return the cost of a network for one image of shape (C, H, W), which is on its device.
+
+    On torch's ``meta`` device nothing is computed.
+    """
+    macs: list[int] = []
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        positions = output[0, 0].numel() if output.ndim == 4 else 1
+        macs.append(cast(Tensor, module.weight).numel() * positions)
+
+    kernels = [one for one in network.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
+    hooks = [one.register_forward_hook(count) for one in kernels]
+    was_training = network.training
+    network.eval()
+    image = torch.zeros(1, *input_shape, device=next(network.parameters()).device)
+    try:
+        with torch.inference_mode(), LiveTensors(network, image) as live:
+            network(image)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    parameters = sum(one.numel() for one in network.parameters())
+    return Cost(
+        parameters=parameters,
+        macs=sum(macs),
+        weight_bytes=parameters * bits // 8,
+        peak_activation_bytes=live.peak * bits // _BITS_OF_FLOAT,
+    )
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of all activations that live after each operation, and the most of them."""
+
+    def __init__(self, network: nn.Module, image: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        # A storage's place in memory would not do: on the meta device none has any.
+        self._weights = {
+            one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())
+        }
+        self._seen = [weakref.ref(image)]
+        self.peak: int = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run the operation, then look at what lives."""
+        result = function(*args, **(kwargs or {}))
+        # A pooling also tells where its maxima were; nobody keeps that.
+        made = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
+        self._seen += [weakref.ref(one) for one in made if one.is_floating_point()]
+        self.peak = max(self.peak, self._live_bytes())
+        return result
+
+    def _live_bytes(self) -> int:
+        self._seen = [one for one in self._seen if one() is not None]
+        alive = {}
+        for reference in self._seen:
+            if (tensor := reference()) is not None:
+                storage = tensor.untyped_storage()
+                alive[storage._cdata] = storage.nbytes()
+        return sum(size for place, size in alive.items() if place not in self._weights)

@@ -1,0 +1,44 @@
+"""What part of a backbone a search may choose, and how that may learn."""
+
+from dataclasses import dataclass
+
+from evoconv.errors import ConfigError
+from evoconv.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferOptions(Options):
+    """The plans of transfer learning; ranges have both ends in them.
+
+    Source of the ranges' defaults: Safiuddin 2021, section 4.2.
+    """
+
+    weights: str | None = option(
+        None,
+        "pretrained weights: a folder that evoconv pretrain made, or a .safetensors, .pth or .pt"
+        " file",
+    )
+    backbone: str | None = option(
+        None, "the network that they are of; unset: what the file says, or its tensors"
+    )
+    included_range: tuple[int, ...] = option(
+        (), "layers a network may have; unset: 1 to all", at_least=1
+    )
+    frozen_range: tuple[int, ...] = option(
+        (), "layers that may never learn; unset: 0 to those of the first half", at_least=0
+    )
+    rate_range: tuple[float, ...] = option((1e-6, 0.1), "learning rate", at_least=1e-9, at_most=100)
+    dropout_range: tuple[float, ...] = option(
+        (0.1, 0.9), "dropout before the classifier", at_least=0, at_most=0.99
+    )
+    squeeze_excitation: bool = option(True, "layers that learn get squeeze-and-excitation")
+    plans: tuple[str, ...] = option((), "plans that the search begins with, as JSON")
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` naming the option, the limit and the value."""
+        super().__post_init__()
+        for name in ("included_range", "frozen_range", "rate_range", "dropout_range"):
+            ends = getattr(self, name)
+            if ends and (len(ends) != 2 or ends[0] > ends[1]):
+                shown = ",".join(f"{one:g}" for one in ends)
+                raise ConfigError(f"{name} must be two numbers, the lower one first, got {shown}")

@@ -1,0 +1,174 @@
+"""Whole studies of pretrain and transfer: what is frozen stays, what is broken is said, resume."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import evoconv
+from evoconv.cli import main
+from evoconv.errors import ConfigError, StudyError
+from evoconv.genomes.backbone_cut import BackboneCut
+from evoconv.genomes.vector import Vector
+from evoconv.networks.pretrained import read_weight_file
+from evoconv.networks.weights import read_tensors
+from evoconv.records import FailureKind
+from tests.small_studies import draw_stripes, shown, write_stripes
+
+SHORT: dict[str, Any] = {"image_passes": 200, "final_epochs": 2, "workers": 2}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_stripes(tmp_path_factory.mktemp("images") / "stripes.npz")
+
+
+@pytest.fixture(scope="module")
+def pretrained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> evoconv.Result:
+    run = tmp_path_factory.mktemp("runs") / "pre"
+    return evoconv.pretrain(images, out=run, seed=1, time="60s", **SHORT)
+
+
+@pytest.fixture(scope="module")
+def transferred(
+    images: Path, pretrained: evoconv.Result, tmp_path_factory: pytest.TempPathFactory
+) -> evoconv.Result:
+    run = tmp_path_factory.mktemp("runs") / "transfer"
+    return evoconv.transfer(
+        images,
+        pretrained.run,
+        out=run,
+        seed=2,
+        evaluations=4,
+        frozen_range=(3, 12),
+        included_range=(4, 18),
+        **SHORT,
+    )
+
+
+def test_pretraining_gives_a_whole_backbone_that_can_be_used(
+    pretrained: evoconv.Result, tmp_path: Path
+) -> None:
+    assert pretrained.best.architecture == BackboneCut(backbone="densenet-small", included=18)
+    assert pretrained.summary["repeats"] == 1
+    pixels, _ = draw_stripes(1)
+    Image.fromarray(pixels[0]).save(tmp_path / "one.png")
+    assert main(["predict", str(pretrained.run), str(tmp_path / "one.png")]) == 0
+
+
+def test_a_transfer_keeps_what_it_froze_bit_by_bit(
+    pretrained: evoconv.Result, transferred: evoconv.Result
+) -> None:
+    before = read_weight_file(pretrained.run / "best" / "model.safetensors")
+    after = read_weight_file(transferred.run / "best" / "model.safetensors")
+    included, frozen, _, _ = _genome(transferred).values
+    assert 3 <= frozen <= included
+    first = [name for name in after if name.startswith(("features.conv0", "features.norm0"))]
+    first += [name for name in after if name.startswith("features.denseblock1.denselayer3.")]
+    first = [name for name in first if "num_batches" not in name]
+    assert len(first) > 10
+    assert all(torch.equal(before[name], after[name]) for name in first)
+
+
+def test_images_are_standardised_as_for_the_pretraining(
+    pretrained: evoconv.Result, transferred: evoconv.Result
+) -> None:
+    theirs, mine = pretrained.best.classifier, transferred.best.classifier
+    assert mine.standardisation.mean == pytest.approx(theirs.standardisation.mean)
+    assert mine.preprocessing == theirs.preprocessing
+
+
+def test_the_result_says_which_plan_it_is_beside_the_usual_default(
+    transferred: evoconv.Result,
+) -> None:
+    found = transferred.summary
+    assert found["genome"] == list(_genome(transferred).values)
+    assert found["baseline_test_accuracy"] is not None
+    assert found["baseline_parameters"] > found["parameters"]
+    text = " ".join(shown(transferred.run).split())
+    assert "layers, " in text
+    assert "frozen, learning rate" in text
+
+
+def test_a_study_without_its_weights_can_not_go_on(
+    transferred: evoconv.Result, tmp_path: Path
+) -> None:
+    file = transferred.run / "pretrained.safetensors"
+    assert read_tensors(file.read_bytes())
+    hidden = file.rename(tmp_path / "hidden")
+    try:
+        with pytest.raises(StudyError, match="pretrained weights are missing"):
+            evoconv.resume(transferred.run, evaluations=5)
+    finally:
+        hidden.rename(file)
+
+
+def test_a_study_goes_on_without_the_file_it_began_with(
+    images: Path, pretrained: evoconv.Result, tmp_path: Path
+) -> None:
+    moved = tmp_path / "weights.safetensors"
+    moved.write_bytes((pretrained.run / "best" / "model.safetensors").read_bytes())
+    run = tmp_path / "run"
+    options = SHORT | {"backbone": "densenet-small", "image_size": "10", "baseline": False}
+    evoconv.transfer(images, moved, out=run, seed=3, evaluations=2, **options)
+    moved.unlink()
+    assert evoconv.resume(run, evaluations=3).summary["evaluations"] == 3
+
+
+def test_a_learning_rate_that_diverges_is_a_failure_and_the_search_goes_on(
+    images: Path, pretrained: evoconv.Result, tmp_path: Path
+) -> None:
+    # Each step multiplies kernels by 1 - rate * decay.
+    wild = {"rate_range": (1e-3, 100.0), "optimizer": "sgd", "weight_decay": 10.0}
+    result = evoconv.transfer(
+        images, pretrained.run, out=tmp_path / "run", seed=5, evaluations=8, **(SHORT | wild)
+    )
+    failures = [one.individual.failure for one in result.trials if one.individual.failure]
+    assert failures
+    assert {one.kind for one in failures} == {FailureKind.NOT_FINITE}
+    assert result.summary["repeats"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["transfer", "digits"], "transfer needs --weights"),
+        (["transfer", "digits", "--weights", "nowhere"], "there is no weight file nowhere"),
+        (["pretrain", "digits", "--backbone", "resnet"], "no backbone is called resnet"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_options_of_another_command_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--weights is no option of evoconv evolve"):
+        evoconv.evolve("digits", weights="x")
+    with pytest.raises(ConfigError, match="--max-features is no option of evoconv transfer"):
+        evoconv.transfer("digits", "x", max_features=3)
+    with pytest.raises(ConfigError, match="--method compact evolves layers; transfer has async, "):
+        evoconv.transfer("digits", "x", method="compact")
+
+
+def test_an_evolved_network_is_no_backbone(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "evolved"
+    evoconv.evolve(images, out=run, evaluations=1, baseline=False, max_macs=100_000, **SHORT)
+    with pytest.raises(evoconv.UserError, match="no backbone, but a network that was evolved"):
+        evoconv.transfer(images, run)
+
+
+def _genome(result: evoconv.Result) -> Vector:
+    genome = result.best.trial.individual.genome
+    assert isinstance(genome, Vector)
+    assert json.loads(genome.to_json()) == result.summary["genome"]
+    assert np.isfinite(genome.values).all()
+    return genome
