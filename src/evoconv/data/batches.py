@@ -10,6 +10,7 @@ Shapes: B batch, C channels, H height, W width, N images.
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,11 +79,20 @@ class ImageTensor:
         return self._labels_N[rows]
 
 
+class Source(Protocol):
+    """What rows of inputs are cut out of: images, or what frozen layers made of them."""
+
+    device: torch.device
+
+    def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return inputs, float (B, ...), and labels, int64 (B,), of the rows (B,)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batches:
     """The training batches of one network: shuffled and augmented anew in each epoch."""
 
-    source: ImageTensor
+    source: Source
     rows: Tensor
     batch_size: int
     augmentation: Augmentation

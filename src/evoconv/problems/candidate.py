@@ -17,13 +17,13 @@ from evoconv.artifacts import WeightFiles
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
 from evoconv.problems.heritage import Heritage, Parent, inherit_weights
+from evoconv.problems.learner import Learner, learner_of
 from evoconv.problems.options import SavingOptions
 from evoconv.problems.subject import Subject
 from evoconv.problems.training import (
     TrainingSetting,
     adapted,
     curve_points,
-    measures_on,
     stratified_subset,
     train_network,
 )
@@ -103,19 +103,22 @@ class CandidateTraining:
             image_set.input_shape, len(image_set.classes), recipe, self.seed
         )
         heritage = self._inherit(network, chosen) if plan.parents else Heritage()
-        validate = _Validation(training=self, network=network, epochs=epochs)
+        learner = learner_of(
+            network, plan.subject, workplace, setting.augmentation, setting.precision, self.control
+        )
+        validate = _Validation(training=self, learner=learner, epochs=epochs)
         course = train_network(
-            network,
+            learner,
             workplace,
             chosen,
             setting,
             self.control,
             seed=self.seed,
             epochs=epochs,
-            frozen=plan.subject.held or heritage.unchanged,
+            frozen=heritage.unchanged,
             after_epoch=validate if plan.stopping.is_on else None,
         )
-        measured = self.measure(network, self.validation)
+        measured = self.measure(learner, self.validation)
         points = validate.points or curve_points(course.reports, self.number)
         stops = [_ending(one) for one in course.reports if one.stop is not None]
         passes = len(course.reports) * len(chosen)
@@ -125,8 +128,8 @@ class CandidateTraining:
             image_passes=passes,
             planned_passes=epochs * len(chosen),
             inherited_share=heritage.share,
-            frozen_share=course.saved_share,
-            remarks=(*heritage.remarks, *stops),
+            frozen_share=learner.saved_share or course.saved_share,
+            remarks=(*heritage.remarks, *learner.remarks, *stops),
         )
 
     def _inherit(self, network: nn.Module, chosen: npt.NDArray[np.int64]) -> Heritage:
@@ -146,18 +149,18 @@ class CandidateTraining:
             sample,
         )
 
-    def measure(self, network: nn.Module, rows: npt.NDArray[np.int64]) -> dict[str, float]:
+    def measure(self, learner: Learner, rows: npt.NDArray[np.int64]) -> dict[str, float]:
         """Return all measures of the network on the rows."""
         precision = self.plan.setting.precision
-        return measures_on(network, rows, self.workplace, precision, self.control)
+        return learner.measures(rows, self.workplace, precision, self.control)
 
 
 class _Validation:
     """Looks at a training after each epoch, and says when to stop it."""
 
-    def __init__(self, *, training: CandidateTraining, network: nn.Module, epochs: int) -> None:
+    def __init__(self, *, training: CandidateTraining, learner: Learner, epochs: int) -> None:
         self.points: list[CurvePoint] = []
-        self._training, self._network, self._epochs = training, network, epochs
+        self._training, self._learner, self._epochs = training, learner, epochs
         self._values: list[float] = []
         self._since = 0
         plan, labels = training.plan, training.workplace.image_set.labels
@@ -169,7 +172,7 @@ class _Validation:
 
     def __call__(self, report: EpochReport) -> Stop | None:
         plan = self._training.plan
-        measured = self._training.measure(self._network, self._rows)
+        measured = self._training.measure(self._learner, self._rows)
         if report.frozen:
             self._since = report.epoch
         self.points.append(

@@ -12,12 +12,12 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches
 from evoconv.execution.executor import Control
 from evoconv.problems.evolved import EvolvedWeights
+from evoconv.problems.learner import Learner, learner_of
 from evoconv.problems.subject import Subject
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint
 from evoconv.training.freezing import Course, train_thawing
-from evoconv.training.loop import AfterEpoch, EpochReport, predict_logits
-from evoconv.training.metrics import measure
+from evoconv.training.loop import AfterEpoch, EpochReport
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 
@@ -37,7 +37,7 @@ def adapted(setting: TrainingSetting, subject: Subject) -> TrainingSetting:
 
 
 def train_network(
-    network: nn.Module,
+    learner: Learner,
     workplace: Workplace,
     rows: npt.NDArray[np.int64],
     setting: TrainingSetting,
@@ -49,27 +49,27 @@ def train_network(
     frozen: Collection[str] = (),
     after_epoch: AfterEpoch | None = None,
 ) -> Course:
-    """Train a network in place on the rows; the seed fixes the batches.
+    """Train what learns of a network in place on the rows; the seed fixes the batches.
 
-    ``frozen`` layers are held still at first, as ``train_thawing`` says.
+    ``frozen`` layers of a whole network are held still at first, as ``train_thawing`` says.
 
     Raises:
         JobFailed: the loss left the finite numbers.
     """
     batches = Batches(
-        source=workplace.tensor,
+        source=learner.source,
         rows=torch.from_numpy(rows),
         batch_size=setting.recipe.batch_size,
         augmentation=setting.augmentation,
         generator=torch.Generator().manual_seed(seed),
     )
     return train_thawing(
-        network,
+        learner.network,
         batches,
         setting.recipe,
         setting.precision,
         control,
-        frozen=frozen,
+        frozen=learner.frozen or frozen,
         epochs=epochs,
         time_limit_s=time_limit_s,
         class_weights=workplace.class_weights(rows, setting.recipe.class_weights),
@@ -110,13 +110,15 @@ class FullTraining:
         else:
             network = self.start.network(self.subject, workplace)
             torch.manual_seed(self.seed)  # of dropout
+        learner = learner_of(
+            network, self.subject, workplace, setting.augmentation, setting.precision, control
+        )
         course = train_network(
-            network,
+            learner,
             workplace,
             rows,
             setting,
             control,
-            frozen=self.subject.held,
             seed=self.seed,
             epochs=self.epochs,
             time_limit_s=self.time_limit_s,
@@ -132,8 +134,8 @@ def measures_on(
     control: Control,
 ) -> dict[str, float]:
     """Return all measures of the network on the rows."""
-    logits = predict_logits(network, workplace.tensor, torch.from_numpy(rows), precision, control)
-    return measure(logits.numpy(), workplace.image_set.labels[rows])
+    whole = Learner(network=network, source=workplace.tensor)
+    return whole.measures(rows, workplace, precision, control)
 
 
 def stratified_subset(

@@ -32,6 +32,12 @@ class TransferOptions(Options):
         (0.1, 0.9), "dropout before the classifier", at_least=0, at_most=0.99
     )
     squeeze_excitation: bool = option(True, "layers that learn get squeeze-and-excitation")
+    feature_cache: int = option(
+        2_000_000_000,
+        "disk for what frozen layers give, which the trainings of a study share",
+        at_least=0,
+        unit="bytes",
+    )
     plans: tuple[str, ...] = option((), "plans that the search begins with, as JSON")
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from evoconv.data.image_set import ImageSet, open_image_set
 from evoconv.data.splits import SearchSplits
 from evoconv.errors import ConfigError
 from evoconv.execution.options import WorkerOptions
+from evoconv.training.features import FeatureFolder
 
 
 def devices_of(options: WorkerOptions) -> tuple[str, ...]:
@@ -28,12 +29,16 @@ def devices_of(options: WorkerOptions) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Workplace:
-    """The opened images of a study on one worker's device."""
+    """The opened images of a study on one worker's device.
+
+    ``features``: where workers share what frozen layers give; None where they don't.
+    """
 
     device: torch.device
     image_set: ImageSet
     tensor: ImageTensor
     splits: SearchSplits
+    features: FeatureFolder | None = None
 
     def class_weights(self, rows: npt.NDArray[np.int64], kind: str) -> Tensor | None:
         """Return a loss weight per class, shape (K,), or None for equal ones.
@@ -50,11 +55,16 @@ class Workplace:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenWorkplace:
-    """The set-up of a worker: picklable, called in the worker with its slot and device."""
+    """The set-up of a worker: picklable, called in the worker with its slot and device.
+
+    ``features``: a folder for what frozen layers give, of at most ``feature_cache`` bytes.
+    """
 
     folder: Path
     splits: SearchSplits
     standardisation: Standardisation
+    features: Path | None = None
+    feature_cache: int = 0
 
     def __call__(self, slot: int, device: str) -> Workplace:  # noqa: ARG002 - slots are alike
         """Return the workplace; on a CPU torch is held to one thread."""
@@ -65,4 +75,21 @@ class OpenWorkplace:
         image_set = open_image_set(self.folder)
         where = torch.device(device)
         tensor = ImageTensor(image_set.images, image_set.labels, self.standardisation, where)
-        return Workplace(device=where, image_set=image_set, tensor=tensor, splits=self.splits)
+        return Workplace(
+            device=where,
+            image_set=image_set,
+            tensor=tensor,
+            splits=self.splits,
+            features=self._features(image_set),
+        )
+
+    def _features(self, image_set: ImageSet) -> FeatureFolder | None:
+        if self.features is None:
+            return None
+        rows = np.sort(self.splits.training)
+        return FeatureFolder(
+            folder=self.features,
+            max_bytes=self.feature_cache,
+            rows=rows,
+            labels=image_set.labels[rows],
+        )

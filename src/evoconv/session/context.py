@@ -1,5 +1,6 @@
 """What every step of a session needs, and the two things they share: workers and precision."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class Session:
         """The weights that evaluations leave."""
         return WeightFiles(self.run / "weights")
 
+    @property
+    def features(self) -> Path:
+        """Where workers share what frozen layers give, while there are any."""
+        return self.run / "features"
+
     def best_so_far(self) -> Individual | None:
         """Return the individual of most merit among those measured; None while there is none."""
         tally = Tally(self.objective)
@@ -67,12 +73,15 @@ class Session:
             folder=self.prepared.image_set.folder,
             splits=self.prepared.splits,
             standardisation=self.prepared.standardisation,
+            features=None if self.config.transfer.weights is None else self.features,
+            feature_cache=self.config.transfer.feature_cache,
         )
         executor = ProcessExecutor(setup, self.prepared.devices, self.config.workers.worker_memory)
         try:
             yield executor
         finally:
             executor.close()
+            shutil.rmtree(self.features, ignore_errors=True)
 
     def setting(self, executor: Executor) -> TrainingSetting:
         """Return how the search trains."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from evoconv.data.augmentation import Augmentation
-from evoconv.data.batches import Batches, ImageTensor
+from evoconv.data.batches import Batches, Source
 from evoconv.errors import ConfigError
 from evoconv.execution.executor import Control
 from evoconv.networks.cnn import Steps
@@ -27,7 +27,7 @@ from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 from evoconv.training.stopping import CURVE_RULES
 
-_UNCHANGED = Augmentation(shift=0.0)
+UNCHANGED = Augmentation(shift=0.0)
 _BATCH = 500
 _BYTES_PER_VALUE = 4
 # Fetching a stored value took one core as long as 0.1 to 0.7 multiply-accumulates of a first
@@ -152,7 +152,7 @@ def train_thawing(
         class_weights=class_weights,
         after_epoch=after_epoch,
     )
-    work = _work(network, batches) if frozen else []
+    work = work_of(network, batches.source, batches.rows) if frozen else []
     num_leading = leading_frozen(network, frozen)
     num_cached = 0
     with Frozen(network, frozen):
@@ -188,10 +188,8 @@ def split(
         return network, batches
     parts = [layer for _, layer in named_layers(network)]
     outputs = _Outputs(nn.Sequential(*parts[:count]), batches, precision, control)
-    # Batches ask no more of their source than ``device`` and ``cut``.
-    source = cast(ImageTensor, outputs)
     positions = torch.arange(batches.num_images)
-    return nn.Sequential(*parts[count:]), replace(batches, source=source, rows=positions)
+    return nn.Sequential(*parts[count:]), replace(batches, source=outputs, rows=positions)
 
 
 class _Outputs:
@@ -203,9 +201,11 @@ class _Outputs:
         self.device = batches.source.device
         head.eval()
         parts: list[Tensor] = []
+        labels: list[Tensor] = []
         for some in torch.split(batches.rows, _BATCH):
             control.checkpoint()
-            images, _ = batches.source.cut(some.to(self.device))
+            images, labels_B = batches.source.cut(some.to(self.device))
+            labels.append(labels_B)
             # Not inference_mode: what it makes can't be learnt from.
             with torch.no_grad(), precision.autocast(self.device):
                 outputs = head(precision.arranged(images))
@@ -213,7 +213,7 @@ class _Outputs:
             self._is_last = precision.channels_last and outputs.ndim == 4
             parts.append(outputs.permute(0, 2, 3, 1).contiguous() if self._is_last else outputs)
         self._outputs = torch.cat(parts)
-        self._labels_N = batches.source.labels(batches.rows.to(self.device))
+        self._labels_N = torch.cat(labels)
 
     def cut(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs (B, C, H, W) or (B, units), and labels (B,)."""
@@ -240,7 +240,7 @@ def is_worth_caching(
     They are computed in one epoch instead of all. Against that, each value is stored once and
     fetched in every epoch.
     """
-    if not head or batches.augmentation != _UNCHANGED:
+    if not head or batches.augmentation != UNCHANGED:
         return False
     num_values = head[-1].num_values
     if batches.num_images * num_values * _BYTES_PER_VALUE > limit_bytes:
@@ -249,10 +249,10 @@ def is_worth_caching(
     return saved_macs > _MACS_PER_VALUE * num_values * (epochs + 1)
 
 
-def _work(network: nn.Module, batches: Batches) -> list[LayerWork]:
-    """Return the work of each layer, counted while one image passes through."""
-    network.eval()
-    values, _ = batches.source.cut(batches.rows[:1].to(batches.source.device))
+def work_of(network: nn.Module, source: Source, rows: Tensor) -> list[LayerWork]:
+    """Return the work of each layer, counted while the first of the rows passes through."""
+    network.to(source.device).eval()
+    values, _ = source.cut(rows[:1].to(source.device))
     work: list[LayerWork] = []
     with torch.no_grad():
         for name, layer in named_layers(network):

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evoconv.data.batches import Batches, ImageTensor
+from evoconv.data.batches import Batches, Source
 from evoconv.execution.executor import Control, JobFailed
 from evoconv.records import Failure, FailureKind
 from evoconv.training.averaging import WeightAverage
@@ -272,7 +272,7 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
 
 def predict_logits(
     network: nn.Module,
-    source: ImageTensor,
+    source: Source,
     rows: Tensor,
     precision: Precision,
     control: Control | None = None,

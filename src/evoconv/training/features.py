@@ -1,0 +1,135 @@
+"""What frozen leading layers make of a study's images, computed once and shared by its workers.
+
+A file per number of leading layers, memory-mapped: a training with many frozen layers costs its
+rest only. It holds for layers whose weights are the same in every network of a study, and for
+images without augmentation.
+
+Shapes: N images, B batch, C channels, H height, W width.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from evoconv.data.batches import Source
+from evoconv.execution.executor import Control
+from evoconv.training.freezing import named_layers
+from evoconv.training.precision import Precision
+
+_BATCH = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureFolder:
+    """Where the files are, and how large they may be together; each for the rows.
+
+    ``rows`` are sorted; ``labels`` are theirs.
+    """
+
+    folder: Path
+    max_bytes: int
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+
+    def features(
+        self,
+        network: nn.Module,
+        num_leading: int,
+        source: Source,
+        precision: Precision,
+        control: Control,
+    ) -> "Features | None":
+        """Return what the leading layers of a network give, computed unless it was before.
+
+        None where there is no room for it.
+
+        Raises:
+            Cancelled: the coordinator asked for it.
+        """
+        head = nn.Sequential(*[layer for _, layer in named_layers(network)[:num_leading]])
+        head.to(source.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
+        computer = _Computer(head=head.eval(), source=source, precision=precision)
+        one = computer.on(self.rows[:1])
+        shape = (len(self.rows), *one.shape[1:])
+        file = self.folder / f"{num_leading}-layers.features"
+        if not file.is_file() and not self._write(file, computer, one, control):
+            return None
+        values = torch.from_file(
+            str(file), shared=True, size=int(np.prod(shape)), dtype=one.dtype
+        ).view(shape)
+        return Features(
+            values,
+            torch.from_numpy(self.labels),
+            torch.from_numpy(self.rows),
+            source.device,
+            is_last=computer.is_last(one),
+        )
+
+    def _write(self, file: Path, computer: "_Computer", one: Tensor, control: Control) -> bool:
+        """Write the file, whole or not at all; return whether there was room."""
+        wanted = one.numel() * one.element_size() * len(self.rows)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            taken = sum(known.stat().st_size for known in self.folder.iterdir())
+            if wanted + taken > self.max_bytes:
+                return False
+            # Two workers may do this at once, each in its own file: the later replaces its like.
+            part = file.with_suffix(f".{os.getpid()}.part")
+            try:
+                with part.open("wb") as out:
+                    self._compute(out, computer, control)
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
+    def _compute(self, out: BinaryIO, computer: "_Computer", control: Control) -> None:
+        for start in range(0, len(self.rows), _BATCH):
+            control.checkpoint()
+            values = computer.on(self.rows[start : start + _BATCH]).cpu().contiguous()
+            out.write(values.view(torch.uint8).numpy().tobytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Computer:
+    head: nn.Module
+    source: Source
+    precision: Precision
+
+    def on(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Return the outputs, channels last in memory and in shape where they are so in use."""
+        images, _ = self.source.cut(torch.from_numpy(rows).to(self.source.device))
+        # Not inference_mode: what it makes can't be learnt from.
+        with torch.no_grad(), self.precision.autocast(self.source.device):
+            outputs: Tensor = self.head(self.precision.arranged(images))
+        return outputs.permute(0, 2, 3, 1).contiguous() if self.is_last(outputs) else outputs
+
+    def is_last(self, outputs: Tensor) -> bool:
+        """Return whether maps are kept with channels last."""
+        return self.precision.channels_last and outputs.ndim == 4
+
+
+class Features:
+    """Outputs of leading layers in the place of images: has what ``Batches`` asks of a source."""
+
+    def __init__(
+        self, values: Tensor, labels: Tensor, rows: Tensor, device: torch.device, *, is_last: bool
+    ) -> None:
+        self.device = device
+        self._values, self._labels, self._rows, self._is_last = values, labels, rows, is_last
+
+    def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs (B, C, H, W) or (B, units), and labels (B,), of images by their rows."""
+        places = torch.searchsorted(self._rows, rows.cpu())
+        outputs = self._values.index_select(0, places).to(self.device)
+        if self._is_last:
+            outputs = outputs.permute(0, 3, 1, 2)
+        return outputs, self._labels[places].to(self.device)

@@ -1,0 +1,139 @@
+"""Outputs of frozen layers in files: as computed, within a limit, whole or absent."""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from evoconv.data.augmentation import Augmentation
+from evoconv.data.batches import Batches, ImageTensor, Source, Standardisation
+from evoconv.networks.densenet import DenseNetLayout, build_densenet, initialise_densenet
+from evoconv.networks.densenet import leading_names as names_up_to
+from evoconv.training.features import FeatureFolder
+from evoconv.training.freezing import leading_frozen, named_layers, train_thawing
+from evoconv.training.loop import predict_logits
+from evoconv.training.options import Recipe
+from evoconv.training.precision import Precision
+from tests.training.test_freezing import Patient
+
+TINY = DenseNetLayout(blocks=(2, 3), growth=4, stem=8, is_small=True)
+PRECISIONS = [Precision(), Precision(channels_last=True), Precision(bfloat16=True)]
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    net = build_densenet(TINY, 1, 3)
+    initialise_densenet(net, "he-normal", torch.Generator().manual_seed(1))
+    return net
+
+
+def images(count: int = 60) -> ImageTensor:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=count)
+    pixels = rng.integers(0, 120, size=(count, 12, 12, 1), dtype=np.uint8)
+    pixels[labels == 0, ::2] += 100
+    standardisation = Standardisation.of(pixels, np.arange(count))
+    return ImageTensor(pixels, labels, standardisation, torch.device("cpu"))
+
+
+def folder(where: Path, max_bytes: int = 10**9) -> FeatureFolder:
+    rows: npt.NDArray[np.int64] = np.arange(5, 55, dtype=np.int64)
+    labels = images().labels(torch.from_numpy(rows)).numpy()
+    return FeatureFolder(folder=where, max_bytes=max_bytes, rows=rows, labels=labels)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS, ids=str)
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_stored_outputs_are_those_that_the_layers_give(
+    tmp_path: Path, precision: Precision, layers: int
+) -> None:
+    net, source = network().eval(), images()
+    count = leading_frozen(net, names_up_to(TINY, layers))
+    rows = torch.tensor([50, 7, 7, 31])
+    for _ in range(2):  # computed, then found
+        found = folder(tmp_path).features(net, count, source, precision, Patient())
+        assert found is not None
+        outputs, labels = found.cut(rows)
+        tail = nn.Sequential(*[layer for _, layer in named_layers(net)[count:]])
+        expected = predict_logits(net, source, rows, precision)
+        assert torch.allclose(predict_logits(tail, found, rows, precision), expected, atol=2e-2)
+        assert torch.equal(labels, source.labels(rows))
+        assert len(outputs) == 4
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_training_on_them_is_the_same_as_one_with_those_layers_frozen(tmp_path: Path) -> None:
+    held = names_up_to(TINY, 2)
+    recipe = Recipe(optimizer="sgd", learning_rate=0.1, batch_size=8, freeze_share=1.0)
+    states = []
+    for is_stored in (False, True):
+        net, source = network(), images()
+        count = leading_frozen(net, held)
+        if is_stored:
+            found = folder(tmp_path).features(net, count, source, Precision(), Patient())
+            assert found is not None
+            tail = nn.Sequential(*[layer for _, layer in named_layers(net)[count:]])
+            train(tail, found, recipe, frozen=())
+        else:
+            train(net, source, recipe, frozen=held)
+        states.append(net.state_dict())
+    plain, stored = states
+    for name, one in plain.items():
+        assert torch.allclose(one, stored[name], atol=1e-5), name
+    first = network().state_dict()
+    assert torch.equal(first["features.conv0.weight"], stored["features.conv0.weight"])
+    assert not torch.equal(first["classifier.weight"], stored["classifier.weight"])
+
+
+def train(net: nn.Module, source: Source, recipe: Recipe, frozen: tuple[str, ...]) -> None:
+    rows: Tensor = torch.arange(10, 50)
+    batches = Batches(
+        source=source,
+        rows=rows,
+        batch_size=recipe.batch_size,
+        augmentation=Augmentation(shift=0.0),
+        generator=torch.Generator().manual_seed(3),
+    )
+    train_thawing(net, batches, recipe, Precision(), Patient(), frozen=frozen, epochs=3)
+
+
+def test_without_room_there_are_none(tmp_path: Path) -> None:
+    one_file = 50 * 12 * 12 * 12 * 4  # after a dense layer: rows × maps × pixels × bytes
+    count = leading_frozen(network(), names_up_to(TINY, 1))
+    for room, is_there in ((one_file - 1, False), (one_file, True)):
+        found = folder(tmp_path, room).features(network(), count, images(), Precision(), Patient())
+        assert (found is not None) == is_there
+    more = leading_frozen(network(), names_up_to(TINY, 3))
+    limited = folder(tmp_path, one_file + 1)
+    assert limited.features(network(), more, images(), Precision(), Patient()) is None
+    # What is there already can still be used.
+    assert limited.features(network(), count, images(), Precision(), Patient()) is not None
+
+
+def test_a_place_that_can_not_be_written_is_no_failure(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("not a folder")
+    count = leading_frozen(network(), names_up_to(TINY, 1))
+    assert folder(taken).features(network(), count, images(), Precision(), Patient()) is None
+
+
+def test_workers_that_compute_the_same_at_once_do_not_hinder_each_other(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        sums = pool.map(_sum_of_features, [tmp_path] * 6)
+    assert len(set(sums)) == 1
+    assert [one.suffix for one in tmp_path.iterdir()] == [".features"]
+
+
+def _sum_of_features(where: Path) -> float:
+    torch.set_num_threads(1)
+    net = network().eval()
+    count = leading_frozen(net, names_up_to(TINY, 3))
+    found = folder(where).features(net, count, images(), Precision(), Patient())
+    assert found is not None
+    outputs, _ = found.cut(torch.arange(5, 55))
+    return float(outputs.sum())
