@@ -24,6 +24,7 @@ LAYERS = (
     ("api",),
     ("session",),
     ("preparation",),
+    ("reused_plan",),
     ("config",),
     ("report", "export"),
     ("study",),

@@ -65,6 +65,7 @@ def test_a_transfer_keeps_what_it_froze_bit_by_bit(
 ) -> None:
     before = read_weight_file(pretrained.run / "best" / "model.safetensors")
     after = read_weight_file(transferred.run / "best" / "model.safetensors")
+    assert not (transferred.run / "features").exists()
     included, frozen, _, _ = _genome(transferred).values
     assert 3 <= frozen <= included
     first = [name for name in after if name.startswith(("features.conv0", "features.norm0"))]
@@ -131,6 +132,22 @@ def test_a_learning_rate_that_diverges_is_a_failure_and_the_search_goes_on(
     assert failures
     assert {one.kind for one in failures} == {FailureKind.NOT_FINITE}
     assert result.summary["repeats"] == 1
+
+
+def test_a_plan_is_used_for_other_images_without_a_search(
+    pretrained: evoconv.Result, transferred: evoconv.Result, tmp_path: Path
+) -> None:
+    others = write_stripes(tmp_path / "others.npz", 90)
+    used = evoconv.transfer(others, plan=transferred.run, out=tmp_path / "run", seed=9, **SHORT)
+    assert used.summary["evaluations"] == 1
+    assert used.summary["genome"] == transferred.summary["genome"]
+    assert used.best.architecture == transferred.best.architecture
+    with pytest.raises(StudyError, match=r"--plan: .* is no finished study of evoconv transfer"):
+        evoconv.transfer(others, plan=pretrained.run, out=tmp_path / "no")
+    with pytest.raises(StudyError, match="--plan: there is no run folder nowhere"):
+        evoconv.transfer(others, plan="nowhere", out=tmp_path / "no")
+    with pytest.raises(ConfigError, match=r"transfer needs --weights, .* or --plan"):
+        evoconv.transfer(others, transferred.run, plan=transferred.run)
 
 
 @pytest.mark.parametrize(

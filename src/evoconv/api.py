@@ -122,7 +122,7 @@ def evolve(
 
 def transfer(
     source: str | Path,
-    weights: str | Path,
+    weights: str | Path | None = None,
     *,
     out: str | Path | None = None,
     method: str = "async",
@@ -135,7 +135,8 @@ def transfer(
 
     Args:
         source: as for ``evolve``.
-        weights: a run folder of ``pretrain``, or a ``.safetensors``, ``.pth`` or ``.pt`` file.
+        weights: a run folder of ``pretrain``, or a ``.safetensors``, ``.pth`` or ``.pt`` file; None
+            with the option ``plan``, the run folder of a finished transfer.
         out: as for ``evolve``, like the rest.
         method: one that works on anything, not on layers only.
         seed: fixes the random streams.
@@ -147,7 +148,7 @@ def transfer(
         UserError: data, weights or options that can't be used; the message is one sentence.
         SearchFailed: every candidate failed in the same way.
     """
-    options["weights"] = str(weights)
+    options["weights"] = None if weights is None else str(weights)
     return _study("transfer", source, out, method, None, seed, fitness, watch, options)
 
 

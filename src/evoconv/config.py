@@ -145,8 +145,9 @@ def configure(
         file = wanted.get("device_file")
         found = find_device(device, None if file is None else Path(file).expanduser())
         wanted = {**wanted, **found.options(), **values}
-    if isinstance(weights := wanted.get("weights"), str | Path):
-        wanted["weights"] = _from_anywhere(str(weights))
+    for name in ("weights", "plan"):
+        if isinstance(path := wanted.get(name), str | Path):
+            wanted[name] = _from_anywhere(str(path))
     if isinstance(seeds := wanted.get("seeds"), str | Path):
         wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
@@ -189,9 +190,10 @@ def _check_names(values: Mapping[str, Any], command: str) -> None:
 
 def _check_command(command: str, method: str, options: TransferOptions) -> None:
     """Raise ``ConfigError`` if a command lacks what it is about, or a method can't do it."""
-    if command == "transfer" and options.weights is None:
+    if command == "transfer" and (options.weights is None) == (options.plan is None):
         raise ConfigError(
-            "transfer needs --weights: a folder made by evoconv pretrain, or a file of weights"
+            "transfer needs --weights, a folder made by evoconv pretrain or a file of weights; or"
+            " --plan, a finished transfer"
         )
     if command != "evolve" and method in METHODS and METHODS[method].for_topologies:
         known = ", ".join(name for name, one in METHODS.items() if not one.for_topologies)

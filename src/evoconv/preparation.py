@@ -26,6 +26,7 @@ from evoconv.problems.subject import Subject
 from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.workplace import devices_of
 from evoconv.records import Objective
+from evoconv.reused_plan import pretrained_file, reuse_plan
 from evoconv.study.watch import Watch
 
 
@@ -112,11 +113,6 @@ class Prepared:
             ) from error
 
 
-def pretrained_file(run: Path) -> Path:
-    """Return where a study keeps the weights that it begins with."""
-    return run / "pretrained.safetensors"
-
-
 def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
     """Return all that a new study works on; a person's mistakes come to light here.
 
@@ -127,8 +123,11 @@ def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
             method.
     """
     pretrained = None
-    if config.transfer.weights is not None:
+    if config.transfer.plan is not None:
+        config, pretrained = reuse_plan(config, Path(config.transfer.plan))
+    elif config.transfer.weights is not None:
         pretrained = read_pretrained(config.transfer.weights, config.transfer.backbone)
+    if pretrained is not None:
         config = _completed(config, pretrained)
 
     def standardise(images: ImageSet, splits: SearchSplits) -> Standardisation:

@@ -38,6 +38,7 @@ COMMON = (
     "population",
     "weights",
     "backbone",
+    "plan",
     "repeats",
     "baseline",
     "workers",

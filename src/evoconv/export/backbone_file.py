@@ -14,7 +14,7 @@ from torch import Tensor
 
 from evoconv.data.batches import Standardisation
 from evoconv.errors import ConfigError, DataError
-from evoconv.export.model_file import MODEL_FILES, read_description
+from evoconv.export.model_file import MODEL_FILES, ModelDescription, read_description
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.networks.backbone import BACKBONES, find_backbone
 from evoconv.networks.pretrained import fitting, read_weight_file
@@ -40,6 +40,21 @@ class Pretrained:
     size: tuple[int, int]
     standardisation: Standardisation
     where: str
+
+    @classmethod
+    def described(cls, backbone: str, description: ModelDescription, weights: Path) -> "Pretrained":
+        """Return the weights of a file, for which images are made as for a saved network."""
+        shape, scale = description.preprocessing, description.preprocessing.max_value
+        return cls(
+            backbone=backbone,
+            tensors=read_weight_file(weights),
+            size=(shape.height, shape.width),
+            standardisation=Standardisation(
+                mean=tuple(one / scale for one in description.standardisation.mean),
+                std=tuple(one / scale for one in description.standardisation.std),
+            ),
+            where=str(weights),
+        )
 
     def standardisation_of(self, channels: int, max_value: int) -> Standardisation:
         """Return what to do to images with so many channels, in their pixel values."""
@@ -91,17 +106,7 @@ def _of_folder(folder: Path, backbone: str | None) -> Pretrained:
         raise DataError(f"{folder} holds a part of {cut.backbone}: weights are of a whole backbone")
     if backbone not in (None, cut.backbone):
         raise ConfigError(f"--backbone {backbone}: {folder} is a {cut.backbone}")
-    shape, scale = description.preprocessing, description.preprocessing.max_value
-    return Pretrained(
-        backbone=cut.backbone,
-        tensors=read_weight_file(folder / MODEL_FILES[0]),
-        size=(shape.height, shape.width),
-        standardisation=Standardisation(
-            mean=tuple(one / scale for one in description.standardisation.mean),
-            std=tuple(one / scale for one in description.standardisation.std),
-        ),
-        where=str(folder / MODEL_FILES[0]),
-    )
+    return Pretrained.described(cut.backbone, description, folder / MODEL_FILES[0])
 
 
 def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:

@@ -38,6 +38,9 @@ class TransferOptions(Options):
         at_least=0,
         unit="bytes",
     )
+    plan: str | None = option(
+        None, "run folder of a finished transfer whose plan and weights are used, without a search"
+    )
     plans: tuple[str, ...] = option((), "plans that the search begins with, as JSON")
 
     def __post_init__(self) -> None:
