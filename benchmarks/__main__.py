@@ -14,6 +14,7 @@ from benchmarks import (
     scaling,
     sorting,
     throughput,
+    transfer,
     unequal,
     unequal_simulated,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "ranking": ranking,
     "reinitialised": reinitialised,
     "savings": savings,
+    "transfer": transfer,
 }
 
 
