@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from evoconv.errors import DataError
+from evoconv.networks.backbone import DenseNet
 from evoconv.networks.densenet import DenseNetLayout, build_densenet
 from evoconv.networks.pretrained import fitting, read_weight_file, with_channels
 
@@ -70,7 +71,7 @@ def test_the_old_spelling_of_torchvision_is_understood() -> None:
                 for name, one in old.items()
             }
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    found = fitting(old, given, "w")
+    found = fitting(DenseNet(TINY).named(old), given, "w")
     assert torch.equal(
         found["features.denseblock2.denselayer1.conv2.weight"],
         given["features.denseblock2.denselayer1.conv2.weight"],

@@ -17,6 +17,7 @@ from evoconv.errors import ConfigError, DataError
 from evoconv.export.model_file import MODEL_FILES, ModelDescription, read_description
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.networks.backbone import BACKBONES, find_backbone
+from evoconv.networks.foreign import foreign_weights, is_foreign
 from evoconv.networks.pretrained import fitting, read_weight_file
 from evoconv.networks.weights import tensors_to_bytes
 
@@ -70,19 +71,22 @@ class Pretrained:
             DataError: one is missing, unknown, of another shape, or not finite.
         """
         wanted = _wanted(self.backbone, channels)
-        return tensors_to_bytes(fitting(self.tensors, wanted, self.where))
+        named = find_backbone(self.backbone).named(self.tensors)
+        return tensors_to_bytes(fitting(named, wanted, self.where))
 
 
 def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
-    """Return the weights of a folder that ``evoconv pretrain`` made, or of a file.
+    """Return the weights of a folder that ``evoconv pretrain`` made, of a file, or of a package.
 
     Args:
-        weights: the path.
+        weights: the path; or a name such as ``timm:resnet18``, whose weights are downloaded.
         backbone: of which network they are; None for what the folder or the tensors say.
 
     Raises:
         UserError: there are none, they can't be read, or they are of another network.
     """
+    if is_foreign(weights):
+        return _of_package(weights, backbone)
     path = Path(weights).expanduser()
     folder = path / "best" if (path / "best").is_dir() else path
     if folder.is_dir():
@@ -94,6 +98,19 @@ def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
         size=_USUAL_SIZE,
         standardisation=_USUAL,
         where=str(path),
+    )
+
+
+def _of_package(name: str, backbone: str | None) -> Pretrained:
+    if backbone not in (None, name):
+        raise ConfigError(f"--backbone {backbone}: the weights are those of {name}")
+    found = foreign_weights(name)
+    return Pretrained(
+        backbone=name,
+        tensors=found.tensors,
+        size=found.size,
+        standardisation=Standardisation(mean=found.mean, std=found.std),
+        where=name,
     )
 
 
@@ -113,7 +130,7 @@ def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:
     """Return the name of the backbone whose tensors these are."""
     for name in BACKBONES:
         try:
-            fitting(tensors, _wanted(name, 3), str(path))
+            fitting(find_backbone(name).named(tensors), _wanted(name, 3), str(path))
         except DataError:
             continue
         return name

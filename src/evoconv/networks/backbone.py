@@ -1,5 +1,6 @@
 """Backbones: known networks that can be cut after a layer and held still up to another one."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +9,10 @@ from torch import Tensor, nn
 
 from evoconv.errors import ConfigError
 from evoconv.networks.densenet import LAYOUTS, DenseNetLayout, build_densenet, leading_names
+from evoconv.networks.foreign import foreign_backbone, is_foreign
+
+# In files of old: denselayer1.norm.1 for denselayer1.norm1.
+_OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 class Backbone(Protocol):
@@ -38,6 +43,9 @@ class Backbone(Protocol):
 
     def leading(self, count: int) -> tuple[str, ...]:
         """Return the names of what is computed up to and with a layer; none for a count of 0."""
+
+    def named(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a file's tensors by the names that they have here."""
 
     def shared(self, tensors: Mapping[str, Tensor], included: int) -> dict[str, Tensor]:
         """Return those of the whole backbone's tensors that a cut of it has, too."""
@@ -83,6 +91,10 @@ class DenseNet:
         """Return the names of the stem, dense layers and transitions up to a dense layer."""
         return leading_names(self.layout, count)
 
+    def named(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors by torchvision's names, which once were spelt another way."""
+        return {_OLD_NAME.sub(r"\1\2", name): one for name, one in given.items()}
+
     def shared(self, tensors: Mapping[str, Tensor], included: int) -> dict[str, Tensor]:
         """Return the tensors but for those of later layers; the last norm is the whole one's."""
         names = leading_names(self.layout, included)
@@ -99,7 +111,18 @@ BACKBONES: Mapping[str, Backbone] = {name: DenseNet(layout) for name, layout in 
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return a backbone by its name; ``ConfigError`` names those there are."""
-    if name not in BACKBONES:
-        raise ConfigError(f"no backbone is called {name}; there are {', '.join(BACKBONES)}")
-    return BACKBONES[name]
+    """Return a backbone by its name, such as ``densenet121`` or ``timm:resnet18``.
+
+    Raises:
+        ConfigError: there is none of that name, or it can't be cut.
+        MissingExtra: the package that it is from isn't installed.
+    """
+    own = name.removeprefix("torchvision:")
+    if own in BACKBONES:
+        return BACKBONES[own]
+    if is_foreign(name):
+        return foreign_backbone(name)
+    raise ConfigError(
+        f"no backbone is called {name}; there are {', '.join(BACKBONES)}, and with another package"
+        " timm:NAME and torchvision:NAME"
+    )

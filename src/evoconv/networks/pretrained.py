@@ -1,11 +1,9 @@
 """Weights from elsewhere: a file of a backbone, read without running what may be in it.
 
 ``.safetensors`` files hold numbers only. ``.pth`` files are pickles, which torch reads with nothing
-but tensors and containers allowed. Names are those of torchvision, in the old spelling too
-(``denselayer1.norm.1`` for ``denselayer1.norm1``).
+but tensors and containers allowed.
 """
 
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +16,6 @@ from evoconv.networks.weights import read_tensors
 
 # What training scripts put a network's tensors under, beside epochs and optimisers.
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
-_OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 _COUNTER = "num_batches_tracked"
 _MOST_NAMED = 3
 
@@ -50,7 +47,7 @@ def fitting(
     adapted: its response to a grey image stays what it was to the same image in all channels.
 
     Args:
-        given: the file's tensors.
+        given: the file's tensors, by the backbone's names.
         wanted: those of the whole network that the weights are of; batch counters don't matter.
         where: the file, for complaints.
 
@@ -58,10 +55,7 @@ def fitting(
         DataError: a tensor is missing, unknown, of another shape, or not finite.
     """
     backbone = {name: one for name, one in wanted.items() if _belongs(name)}
-    named = {
-        _OLD_NAME.sub(r"\1\2", name.removeprefix("module.")): one for name, one in given.items()
-    }
-    named = {name: one for name, one in named.items() if _belongs(name)}
+    named = {name: one for name, one in given.items() if _belongs(name)}
     for kind, names in (
         ("lacks", sorted(backbone.keys() - named.keys())),
         ("has unknown", sorted(named.keys() - backbone.keys())),
@@ -122,4 +116,5 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     for name, one in content.items():
         if not isinstance(name, str) or not isinstance(one, Tensor):
             raise DataError(f"{path} holds no tensors by name: {name!r} is none")
-    return content
+    # Networks trained on several GPUs are saved within a module of that name.
+    return {name.removeprefix("module."): one for name, one in content.items()}

@@ -15,8 +15,8 @@ class TransferOptions(Options):
 
     weights: str | None = option(
         None,
-        "pretrained weights: a folder that evoconv pretrain made, or a .safetensors, .pth or .pt"
-        " file",
+        "pretrained weights: a folder that evoconv pretrain made; a .safetensors, .pth or .pt"
+        " file; or those that a package gives its networks, such as timm:resnet18",
     )
     backbone: str | None = option(
         None, "the network that they are of; unset: what the file says, or its tensors"
