@@ -63,8 +63,8 @@ _NUM_TEST = 150  # per class
 _METHODS = ("sync", "annealing", "random")
 _COMPARED_AT = 30  # images per class, for the methods
 
-_LARGE, _FROZEN, _SIDE = "densenet121", 18, 64
-_INCLUDED = (20, 20, 24, 28)
+_LARGE, _FROZEN, _SIDE, _TRIALS = "densenet121", 18, 64, 3
+_INCLUDED = (19, 28, 42)
 
 _EVOLVED = "evolved transfer"
 
@@ -119,13 +119,17 @@ def tables() -> None:
     _print_ways(cells)
     _print_searches(cells)
     features = [cells.get(f"features {way}") for way in ("shared", "computed")]
-    if features[0] is not None and features[1] is not None:
-        seconds = [float(one["seconds"]) for one in features if one is not None]
-        row = (*(f"{one:.2f}" for one in seconds), f"{seconds[1] / seconds[0]:.1f}")
+    shared, computed = features
+    if shared is not None and computed is not None:
+        rows = []
+        for included in _INCLUDED:
+            one, other = (median(got["seconds"][str(included)]) for got in (shared, computed))
+            rows.append((included, f"{one:.2f}", f"{other:.2f}", f"{other / one:.1f}"))
         print_table(
-            "Seconds per trial with 18 frozen layers of DenseNet-121 (medians)",
-            ("outputs shared", "computed in each epoch", "ratio"),
-            [row],
+            f"Seconds per trial with {_FROZEN} frozen layers of DenseNet-121,"
+            f" {_SIDE}×{_SIDE} pixels (medians of {_TRIALS})",
+            ("layers included", "outputs shared", "computed in each epoch", "ratio"),
+            rows,
         )
 
 
@@ -258,7 +262,7 @@ def _search(method: str, images: _Images, weights: _Weights, seed: int) -> dict[
 
 
 def _features(way: str, images: _Images) -> dict[str, Any]:
-    """Return seconds per evaluation, after the first one, of plans that freeze as many layers."""
+    """Return seconds of evaluations, after a first one, by how many layers they include."""
     torch.set_num_threads(1)
     options = DataOptions(image_size=str(_SIDE))
     image_set = load_image_set(images.drawn(_COMPARED_AT, 0), options, notify=print)
@@ -283,9 +287,13 @@ def _features(way: str, images: _Images) -> dict[str, Any]:
             num_classes=len(image_set.classes),
             limits=Limits(),
         )
-        recipe = configure("neu", {"weights": str(file)}, command="transfer").training
-        seconds = []
-        for number, included in enumerate(_INCLUDED):
+        wanted = {"weights": str(file), "image_passes": 2_000}
+        if way == "computed":  # not even once per training
+            wanted["freeze_cache"] = 0
+        recipe = configure("neu", wanted, command="transfer").training
+        seconds: dict[int, list[float]] = {included: [] for included in _INCLUDED}
+        # The first one computes the outputs for the others, and doesn't count.
+        for number, included in enumerate([_INCLUDED[0], *(_INCLUDED * _TRIALS)]):
             genome = Vector((included, _FROZEN, 1e-3, 0.5))
             plan = Plan(
                 subject=problem.subject(genome),
@@ -300,9 +308,9 @@ def _features(way: str, images: _Images) -> dict[str, Any]:
             )
             started = time.perf_counter()
             Evaluate(number=number, seed=number, plan=plan)(workplace, Patient())
-            seconds.append(time.perf_counter() - started)
-    # The first one computes the outputs for the others.
-    return {"seconds": median(seconds[1:]), "all": seconds, "image_side": _SIDE}
+            if number > 0:
+                seconds[included].append(time.perf_counter() - started)
+    return {"seconds": seconds, "image_side": _SIDE}
 
 
 def _without_head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
