@@ -6,14 +6,16 @@ import pytest
 from evoconv.cli.commands import COMMANDS
 from evoconv.cli.option_flags import COMMON, TITLES, default_text, option_values
 from evoconv.cli.parser import build_parser
-from evoconv.config import GROUPS, configure, groups_of
+from evoconv.config import GROUPS, configure, options_of
 from evoconv.errors import ConfigError
 from evoconv.option_text import flag_of, is_switch, rule_of
 
 COMMANDS_WITH_OPTIONS = ("evolve", "transfer", "pretrain")
 EVERY_FIELD = [(owner, one) for owner in GROUPS.values() for one in fields(owner)]
 FIELDS_OF = {
-    command: [(owner, one) for owner in groups_of(command).values() for one in fields(owner)]
+    command: [
+        (GROUPS[title], one) for title, options in options_of(command).items() for one in options
+    ]
     for command in COMMANDS_WITH_OPTIONS
 }
 

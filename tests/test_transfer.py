@@ -104,6 +104,9 @@ def test_a_study_without_its_weights_can_not_go_on(
     try:
         with pytest.raises(StudyError, match="pretrained weights are missing"):
             evoconv.resume(transferred.run, evaluations=5)
+        file.write_bytes(hidden.read_bytes()[:-1] + b"\0")
+        with pytest.raises(StudyError, match="damaged: its checksum is not the one stored"):
+            evoconv.resume(transferred.run, evaluations=5)
     finally:
         hidden.rename(file)
 
@@ -167,11 +170,27 @@ def test_what_is_missing_is_said_in_one_sentence(
     assert error.count("\n") == 1
 
 
+def test_without_room_for_features_trainings_do_without_and_it_is_said(
+    images: Path, pretrained: evoconv.Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    wanted = SHORT | {"feature_cache": 0, "frozen_range": (3, 12), "included_range": (4, 18)}
+    evoconv.transfer(images, pretrained.run, out=run, evaluations=2, baseline=False, **wanted)
+    text = " ".join(shown(run).split())
+    assert "2 trainings computed again what frozen layers give" in text
+
+
 def test_options_of_another_command_are_refused() -> None:
     with pytest.raises(ConfigError, match="--weights is no option of evoconv evolve"):
         evoconv.evolve("digits", weights="x")
     with pytest.raises(ConfigError, match="--max-features is no option of evoconv transfer"):
         evoconv.transfer("digits", "x", max_features=3)
+    with pytest.raises(ConfigError, match="--weights is no option of evoconv pretrain"):
+        evoconv.pretrain("digits", weights="x")
+    with pytest.raises(ConfigError, match="--learning-rate is no option of evoconv transfer"):
+        evoconv.transfer("digits", "x", learning_rate=0.1)
+    with pytest.raises(ConfigError, match="--frozen-range has no use beside --plan"):
+        evoconv.transfer("digits", plan="x", frozen_range=(0, 3))
     with pytest.raises(ConfigError, match="--method compact evolves layers; transfer has async, "):
         evoconv.transfer("digits", "x", method="compact")
 

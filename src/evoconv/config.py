@@ -9,7 +9,7 @@ options.
 import difflib
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,13 @@ _UNUSED_GROUPS: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("space", "evolution", "saving"),
 }
 
+_A_PLAN = ("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation")
+_UNUSED_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "evolve": (),
+    "transfer": ("learning_rate",),  # the plan's own counts
+    "pretrain": (*_A_PLAN, "weights", "plan", "first_plan", "feature_cache"),
+}
+
 # Stored beside them: how the final training goes, by --final-recipe.
 _STORED_GROUPS: Mapping[str, type[Options]] = {
     **GROUPS,
@@ -99,10 +106,14 @@ class StudyConfig:
         return asdict(self)
 
 
-def groups_of(command: str) -> Mapping[str, type[Options]]:
+def options_of(command: str) -> Mapping[str, list["Field[Any]"]]:
     """Return the options of ``evolve``, ``transfer`` or ``pretrain``, by the groups' names."""
-    unused = _UNUSED_GROUPS[command]
-    return {name: group for name, group in GROUPS.items() if name not in unused}
+    groups, unused = _UNUSED_GROUPS[command], _UNUSED_OPTIONS[command]
+    return {
+        title: [one for one in fields(group) if one.name not in unused]
+        for title, group in GROUPS.items()
+        if title not in groups
+    }
 
 
 def configure(
@@ -182,10 +193,13 @@ def check_generations(budget: Budget, method: str) -> None:
 
 def _check_names(values: Mapping[str, Any], command: str) -> None:
     """Raise ``ConfigError`` for an option of another command."""
-    for title in _UNUSED_GROUPS[command]:
-        for one in fields(GROUPS[title]):
-            if one.name in values:
-                raise ConfigError(f"{flag_of(one.name)} is no option of evoconv {command}")
+    known = {one.name for options in options_of(command).values() for one in options}
+    others = {one.name for group in GROUPS.values() for one in fields(group)} - known
+    for name in values:
+        if name in others:
+            raise ConfigError(f"{flag_of(name)} is no option of evoconv {command}")
+        if "plan" in values and name in (*_A_PLAN, "first_plan"):
+            raise ConfigError(f"{flag_of(name)} has no use beside --plan, which says all of that")
 
 
 def _check_command(command: str, method: str, options: TransferOptions) -> None:

@@ -1,5 +1,6 @@
 """A study's images, splits and space, made from its configuration before anything is written."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -83,6 +84,7 @@ class Prepared:
             "classes": list(image_set.classes),
             "input_shape": list(image_set.input_shape),
             "standardisation": asdict(self.standardisation),
+            "pretrained_sha256": None if self.pretrained is None else digest_of(self.pretrained),
             "num_images": len(image_set),
             "num_training": len(splits.training),
             "num_validation": len(splits.folds[0][1]),
@@ -151,8 +153,8 @@ def prepare_again(
         UserError: as ``prepare``, and ``StudyError`` if the images have changed, or its pretrained
             weights are gone.
     """
-    if config.transfer.weights is not None and not pretrained_file(run).is_file():
-        raise StudyError(f"the study's pretrained weights are missing: {pretrained_file(run)}")
+    if config.transfer.weights is not None:
+        _check_pretrained(pretrained_file(run), data_note.get("pretrained_sha256"))
 
     def standardise(images: ImageSet, splits: SearchSplits) -> Standardisation:
         stored = data_note.get("standardisation")
@@ -166,12 +168,30 @@ def prepare_again(
     return prepared
 
 
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_pretrained(file: Path, digest: str | None) -> None:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise StudyError(f"the study's pretrained weights are missing: {file}") from error
+    if digest_of(content) != digest:
+        raise StudyError(f"{file} is damaged: its checksum is not the one stored")
+
+
 def _completed(config: StudyConfig, pretrained: Pretrained) -> StudyConfig:
     height, width = pretrained.size
-    size = config.data.image_size or f"{height}x{width}"
+    data = config.data
+    if data.image_size is None:
+        data = replace(
+            data, image_size=f"{height}x{width}", resize=pretrained.resize or data.resize
+        )
     return replace(
         config,
-        data=replace(config.data, image_size=size),
+        data=data,
         transfer=replace(config.transfer, backbone=pretrained.backbone),
     )
 
@@ -216,6 +236,7 @@ def _problem(config: StudyConfig, image_set: ImageSet, run: Path) -> Problem:
         space = TopologySpace(config.space, shape, num_classes, config.limits)
         space.check_seeds()
         return ArchitectureProblem(space)
+    first = config.transfer.first_plan
     return TransferProblem(
         backbone=config.transfer.backbone,
         pretrained=None if config.transfer.weights is None else pretrained_file(run),
@@ -223,5 +244,5 @@ def _problem(config: StudyConfig, image_set: ImageSet, run: Path) -> Problem:
         input_shape=shape,
         num_classes=num_classes,
         limits=config.limits,
-        seeds=tuple(map(Vector.from_json, config.transfer.plans)),
+        seeds=() if first is None else (Vector.from_json(first),),
     )

@@ -13,6 +13,7 @@ from evoconv.export.backbone_file import Pretrained
 from evoconv.export.model_file import read_description
 from evoconv.genomes.architecture import read_genome
 from evoconv.genomes.vector import Vector
+from evoconv.networks.pretrained import read_weight_file
 from evoconv.study.storage import Storage
 
 
@@ -34,16 +35,22 @@ def reuse_plan(config: StudyConfig, run: Path) -> tuple[StudyConfig, Pretrained]
         final = storage.note("final")
         if known.transfer.weights is None or final is None:
             raise StudyError(f"--plan: {run} is no finished study of evoconv transfer")
-        genome = storage.trial(int(final["trial"])).individual.genome
-    assert isinstance(genome, Vector), "a transfer has no other genomes"
+        genome = storage.trial(int(final.get("trial", 0))).individual.genome
+    if not isinstance(genome, Vector):
+        raise StudyError(f"--plan: {run} is damaged: its trials are no plans")
     weights = pretrained_file(run)
-    description = read_description(run / "best")
-    pretrained = Pretrained.described(str(known.transfer.backbone), description, weights)
+    pretrained = Pretrained.described(
+        str(known.transfer.backbone),
+        read_description(run / "best"),
+        read_weight_file(weights),
+        weights,
+    )
     options = replace(
         known.transfer,
         weights=str(weights),
-        plans=(genome.to_json(),),
+        first_plan=genome.to_json(),
         plan=config.transfer.plan,
+        feature_cache=config.transfer.feature_cache,
     )
     budget = replace(config.budget, evaluations=1)
     return replace(config, transfer=options, budget=budget), pretrained

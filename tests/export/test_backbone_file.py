@@ -77,6 +77,25 @@ def test_a_file_without_description_is_known_by_its_tensors(tmp_path: Path) -> N
     assert read_tensors(found.fitted(3))
 
 
+def test_a_file_that_its_description_lies_beside_has_that(tmp_path: Path) -> None:
+    saved(tmp_path)
+    found = read_pretrained(str(tmp_path / "model.safetensors"), None)
+    assert (found.backbone, found.size, found.resize) == ("densenet-small", (24, 16), "fit")
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((tmp_path / "model.safetensors").read_bytes())
+    assert read_pretrained(str(alone), None).size == (32, 32)
+
+
+def test_a_damaged_pretraining_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    file = tmp_path / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="damaged: its checksum is not the one stored"):
+        read_pretrained(str(tmp_path), None)
+
+
 def test_what_fits_no_backbone_is_refused(tmp_path: Path) -> None:
     saved(tmp_path)
     file = tmp_path / "other.safetensors"

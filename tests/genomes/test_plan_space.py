@@ -93,11 +93,13 @@ def test_limits_that_no_plan_keeps_are_refused() -> None:
         ((3, 1, 0.01), "a plan has 4 values, included, frozen, learning rate, dropout"),
         ((59, 1, 0.01, 0.5), r"included 59 of a plan is not in \[1, 58\]"),
         ((9, 1, 0.5, 0.5), r"learning rate 0.5 of a plan is not in \[1e-06, 0.1\]"),
+        ((4, 9, 0.01, 0.5), "a plan can't freeze more layers than it has"),
+        ((30, 9, 0.01, 0.5), "the plan 30 layers, .*: --max-parameters 2,500: the network has 3,0"),
     ],
 )
 def test_a_plan_of_another_space_is_refused(plan: tuple[float, ...], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        space(seeds=(Vector(plan),))
+        space(Limits(max_parameters=2_500), seeds=(Vector(plan),))
 
 
 def test_a_plan_says_what_it_means() -> None:

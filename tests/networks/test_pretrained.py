@@ -133,6 +133,28 @@ def test_a_missing_file_and_one_without_names_are_refused(tmp_path: Path) -> Non
             read_weight_file(write_pickle(tmp_path / "w.pth", content))
 
 
+@pytest.mark.parametrize(
+    "one",
+    [
+        torch.empty(2, device="meta"),
+        torch.ones(2, 2).to_sparse(),
+        torch.ones(2, dtype=torch.complex64),
+    ],
+    ids=["meta", "sparse", "complex"],
+)
+def test_tensors_that_are_no_plain_numbers_are_refused(tmp_path: Path, one: Tensor) -> None:
+    with pytest.raises(DataError, match=r"features\.x is no plain tensor of numbers"):
+        read_weight_file(write_pickle(tmp_path / "w.pth", {"features.x": one}))
+
+
+def test_number_formats_that_torch_does_not_know_are_refused(tmp_path: Path) -> None:
+    header = b'{"x":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}'
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(DataError, match="no sound safetensors"):
+        read_weight_file(path)
+
+
 def test_weights_of_another_network_are_refused_by_name() -> None:
     given = tensors()
     lacking = {name: one for name, one in given.items() if "transition1" not in name}
@@ -144,6 +166,11 @@ def test_weights_of_another_network_are_refused_by_name() -> None:
     other = given | {"features.norm0.weight": torch.ones(9)}
     with pytest.raises(DataError, match=r"features.norm0.weight is 9 not 8"):
         fitting(other, given, "w.pth")
+    for kernels in (torch.ones(8, 0, 3, 3), torch.ones(8, 2, 3, 3), torch.ones(8, 3)):
+        with pytest.raises(DataError, match=r"features.conv0.weight is"):
+            fitting(given | {"features.conv0.weight": kernels}, given, "w.pth")
+    with pytest.raises(DataError, match=r"features.norm0.running_var holds variances below 0"):
+        fitting(given | {"features.norm0.running_var": -torch.ones(8)}, given, "w.pth")
     broken = given | {"features.norm0.weight": torch.full((8,), torch.nan)}
     with pytest.raises(DataError, match=r"features.norm0.weight holds numbers that are not finite"):
         fitting(broken, given, "w.pth")

@@ -130,6 +130,55 @@ def test_a_cut_beyond_the_stages_is_refused(included: int) -> None:
         ROW.build(3, 5, included=included, excited_from=None, dropout=0.0)
 
 
+class Last(nn.Module):
+    """Maps with their channels last, as some packages' networks have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.permuted = Permuted()
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.fc(self.permuted(self.stem(x)).mean(dim=(1, 2)))
+        return made
+
+
+class Permuted(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class OneSize(Row):
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[2] == 64, "only 64 pixels"
+        return super().forward(x)
+
+
+def test_what_depends_on_the_size_of_images_is_refused() -> None:
+    with pytest.raises(ConfigError, match="last is no row of stages"):
+        _ = StagedBackbone("last", Last).row
+    with pytest.raises(ConfigError, match=r"one can't be cut: it takes no 224×224 images \(only"):
+        _ = StagedBackbone("one", OneSize).row
+
+
+def test_a_first_convolution_of_a_kind_of_its_own_keeps_it() -> None:
+    class Own(nn.Conv2d):
+        pass
+
+    def make() -> Row:
+        row = Row()
+        row.conv1 = Own(3, 8, 3, 2, 1, dilation=2, padding_mode="reflect", bias=False)
+        return row
+
+    cut = StagedBackbone("own", make).build(1, 5, included=1, excited_from=None, dropout=0.0)
+    first = cut.get_submodule("features.conv1")
+    assert isinstance(first, Own)
+    assert first.dilation == (2, 2)
+    assert first.weight.shape == (8, 1, 3, 3)
+    assert cut(torch.randn(2, 1, 32, 32)).shape == (2, 5)
+
+
 def test_what_is_no_row_is_refused() -> None:
     with pytest.raises(ConfigError, match="branches is no row of stages: it can't be cut"):
         _ = StagedBackbone("branches", Branches).row
@@ -167,6 +216,9 @@ def test_networks_of_a_package_are_asked_for_by_name(a_package: Any) -> None:
     assert find_backbone("timm:row").num_layers == 3
     with pytest.raises(ConfigError, match=r"no backbone is called timm:resnet \(Unknown model"):
         find_backbone("timm:resnet")
+    # A name that would make the package look something up elsewhere is no name.
+    with pytest.raises(ConfigError, match="no backbone is called timm:hf-hub:someone/net;"):
+        find_backbone("timm:hf-hub:someone/net")
 
 
 def usable(package: str) -> Any:

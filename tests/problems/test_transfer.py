@@ -61,8 +61,11 @@ def test_ranges_come_from_the_backbone(pretrained: Path) -> None:
 
 def test_images_decide_how_many_layers_there_can_be(pretrained: Path) -> None:
     small = replace(problem(pretrained), backbone="densenet121", input_shape=(1, 16, 16))
-    # 16 pixels are halved four times by 18 layers and their transitions, and not once more.
-    assert small.space.cells[0].high == 42
+    with pytest.raises(ConfigError, match=r"16×16 images are too small .*-range 1,42"):
+        small.space  # noqa: B018
+    # 16 pixels are halved four times before the last block, and not once more.
+    fewer = replace(small, options=TransferOptions(included_range=(1, 42)))
+    assert fewer.space.cells[0].high == 42
     with pytest.raises(ConfigError, match="--included-range ends at 58: densenet121 has 42 layers"):
         replace(small, options=TransferOptions(included_range=(1, 58))).space  # noqa: B018
 

@@ -14,7 +14,7 @@ from evoconv.data.batches import Batches, ImageTensor, Source, Standardisation
 from evoconv.networks.densenet import DenseNetLayout, build_densenet, initialise_densenet
 from evoconv.networks.densenet import leading_names as names_up_to
 from evoconv.training.features import FeatureFolder
-from evoconv.training.freezing import leading_frozen, named_layers, train_thawing
+from evoconv.training.freezing import named_layers, train_thawing
 from evoconv.training.loop import predict_logits
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
@@ -52,13 +52,13 @@ def test_stored_outputs_are_those_that_the_layers_give(
     tmp_path: Path, precision: Precision, layers: int
 ) -> None:
     net, source = network().eval(), images()
-    count = leading_frozen(net, names_up_to(TINY, layers))
+    leading = names_up_to(TINY, layers)
     rows = torch.tensor([50, 7, 7, 31])
     for _ in range(2):  # computed, then found
-        found = folder(tmp_path).features(net, count, source, precision, Patient())
+        found = folder(tmp_path).features(net, leading, source, precision, Patient())
         assert found is not None
         outputs, labels = found.cut(rows)
-        tail = nn.Sequential(*[layer for _, layer in named_layers(net)[count:]])
+        tail = nn.Sequential(*[layer for _, layer in named_layers(net)[len(leading) :]])
         expected = predict_logits(net, source, rows, precision)
         assert torch.allclose(predict_logits(tail, found, rows, precision), expected, atol=2e-2)
         assert torch.equal(labels, source.labels(rows))
@@ -72,11 +72,10 @@ def test_a_training_on_them_is_the_same_as_one_with_those_layers_frozen(tmp_path
     states = []
     for is_stored in (False, True):
         net, source = network(), images()
-        count = leading_frozen(net, held)
         if is_stored:
-            found = folder(tmp_path).features(net, count, source, Precision(), Patient())
+            found = folder(tmp_path).features(net, held, source, Precision(), Patient())
             assert found is not None
-            tail = nn.Sequential(*[layer for _, layer in named_layers(net)[count:]])
+            tail = nn.Sequential(*[layer for _, layer in named_layers(net)[len(held) :]])
             train(tail, found, recipe, frozen=())
         else:
             train(net, source, recipe, frozen=held)
@@ -103,22 +102,46 @@ def train(net: nn.Module, source: Source, recipe: Recipe, frozen: tuple[str, ...
 
 def test_without_room_there_are_none(tmp_path: Path) -> None:
     one_file = 50 * 12 * 12 * 12 * 4  # after a dense layer: rows × maps × pixels × bytes
-    count = leading_frozen(network(), names_up_to(TINY, 1))
+    leading = names_up_to(TINY, 1)
     for room, is_there in ((one_file - 1, False), (one_file, True)):
-        found = folder(tmp_path, room).features(network(), count, images(), Precision(), Patient())
+        found = folder(tmp_path, room).features(
+            network(), leading, images(), Precision(), Patient()
+        )
         assert (found is not None) == is_there
-    more = leading_frozen(network(), names_up_to(TINY, 3))
+    more = names_up_to(TINY, 3)
     limited = folder(tmp_path, one_file + 1)
     assert limited.features(network(), more, images(), Precision(), Patient()) is None
     # What is there already can still be used.
-    assert limited.features(network(), count, images(), Precision(), Patient()) is not None
+    assert limited.features(network(), leading, images(), Precision(), Patient()) is not None
+
+
+def test_each_row_of_layers_has_a_file_of_its_own_and_a_damaged_one_is_made_again(
+    tmp_path: Path,
+) -> None:
+    where, shapes = folder(tmp_path), set()
+    for layers in (1, 2, 3, 2, 1):
+        found = where.features(
+            network(), names_up_to(TINY, layers), images(), Precision(), Patient()
+        )
+        assert found is not None
+        shapes.add(tuple(found.cut(torch.tensor([7]))[0].shape[1:]))
+    assert len(shapes) == len(list(tmp_path.iterdir())) == 3
+    leading = names_up_to(TINY, 2)
+    before = where.features(network(), leading, images(), Precision(), Patient())
+    assert before is not None
+    expected = before.cut(torch.tensor([7, 9]))[0].clone()
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"")
+    again = where.features(network(), leading, images(), Precision(), Patient())
+    assert again is not None
+    assert torch.equal(again.cut(torch.tensor([7, 9]))[0], expected)
 
 
 def test_a_place_that_can_not_be_written_is_no_failure(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.write_text("not a folder")
-    count = leading_frozen(network(), names_up_to(TINY, 1))
-    assert folder(taken).features(network(), count, images(), Precision(), Patient()) is None
+    leading = names_up_to(TINY, 1)
+    assert folder(taken).features(network(), leading, images(), Precision(), Patient()) is None
 
 
 def test_workers_that_compute_the_same_at_once_do_not_hinder_each_other(tmp_path: Path) -> None:
@@ -132,8 +155,8 @@ def test_workers_that_compute_the_same_at_once_do_not_hinder_each_other(tmp_path
 def _sum_of_features(where: Path) -> float:
     torch.set_num_threads(1)
     net = network().eval()
-    count = leading_frozen(net, names_up_to(TINY, 3))
-    found = folder(where).features(net, count, images(), Precision(), Patient())
+    leading = names_up_to(TINY, 3)
+    found = folder(where).features(net, leading, images(), Precision(), Patient())
     assert found is not None
     outputs, _ = found.cut(torch.arange(5, 55))
     return float(outputs.sum())

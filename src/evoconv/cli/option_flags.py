@@ -9,7 +9,7 @@ import argparse
 from dataclasses import Field, fields
 from typing import Any
 
-from evoconv.config import GROUPS, groups_of
+from evoconv.config import GROUPS, options_of
 from evoconv.option_text import flag_of, is_switch, rule_of
 from evoconv.options import Options, Rule
 from evoconv.units import format_bytes, format_count, format_duration
@@ -66,10 +66,10 @@ TITLES = {
 
 def add_option_flags(parser: argparse.ArgumentParser, command: str, *, show_all: bool) -> None:
     """Add a flag per option of the command; those not asked for are there but not shown."""
-    for name, owner in groups_of(command).items():
+    for name, options in options_of(command).items():
         group = parser.add_argument_group(TITLES[name])
-        for one in fields(owner):
-            _add_flag(group, owner, one, is_shown=show_all or one.name in COMMON)
+        for one in options:
+            _add_flag(group, GROUPS[name], one, is_shown=show_all or one.name in COMMON)
 
 
 def option_values(parsed: argparse.Namespace) -> dict[str, Any]:

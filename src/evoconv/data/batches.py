@@ -79,6 +79,9 @@ class ImageTensor:
         return self._labels_N[rows]
 
 
+_MOST_AT_ONCE = 500
+
+
 class Source(Protocol):
     """What rows of inputs are cut out of: images, or what frozen layers made of them."""
 
@@ -86,6 +89,15 @@ class Source(Protocol):
 
     def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return inputs, float (B, ...), and labels, int64 (B,), of the rows (B,)."""
+
+
+def inference_batch(source: Source, rows: Tensor) -> int:
+    """Return how many inputs at once use a network well and leave its maps small enough.
+
+    500 of up to 64×64 pixels in three channels, fewer of larger ones.
+    """
+    inputs, _ = source.cut(rows[:1].to(source.device))
+    return max(1, min(_MOST_AT_ONCE, _MOST_AT_ONCE * 3 * 64 * 64 // max(1, inputs.numel())))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from evoconv.data.batches import Standardisation
 from evoconv.errors import ConfigError, DataError
-from evoconv.export.model_file import MODEL_FILES, ModelDescription, read_description
+from evoconv.export.model_file import MODEL_FILES, ModelDescription, read_model
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.networks.backbone import BACKBONES, find_backbone
 from evoconv.networks.foreign import foreign_weights, is_foreign
 from evoconv.networks.pretrained import fitting, read_weight_file
-from evoconv.networks.weights import tensors_to_bytes
+from evoconv.networks.weights import read_tensors, tensors_to_bytes
 
 # As torchvision's documentation of its weights says.
-_USUAL_SIZE = (224, 224)
+_USUAL_SIZE, _SMALL_SIZE = (224, 224), (32, 32)
 _USUAL = Standardisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
@@ -34,6 +34,7 @@ class Pretrained:
         size: (height, width) of the images that it was trained on.
         standardisation: of their pixels, as shares of the largest value.
         where: the file, for complaints.
+        resize: how they were brought to that size, where that is known.
     """
 
     backbone: str
@@ -41,20 +42,28 @@ class Pretrained:
     size: tuple[int, int]
     standardisation: Standardisation
     where: str
+    resize: str | None = None
 
     @classmethod
-    def described(cls, backbone: str, description: ModelDescription, weights: Path) -> "Pretrained":
-        """Return the weights of a file, for which images are made as for a saved network."""
+    def described(
+        cls,
+        backbone: str,
+        description: ModelDescription,
+        tensors: Mapping[str, Tensor],
+        where: Path,
+    ) -> "Pretrained":
+        """Return tensors for which images are made as for a saved network."""
         shape, scale = description.preprocessing, description.preprocessing.max_value
         return cls(
             backbone=backbone,
-            tensors=read_weight_file(weights),
+            tensors=tensors,
             size=(shape.height, shape.width),
+            resize=shape.resize,
             standardisation=Standardisation(
                 mean=tuple(one / scale for one in description.standardisation.mean),
                 std=tuple(one / scale for one in description.standardisation.std),
             ),
-            where=str(weights),
+            where=str(where),
         )
 
     def standardisation_of(self, channels: int, max_value: int) -> Standardisation:
@@ -89,13 +98,16 @@ def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
         return _of_package(weights, backbone)
     path = Path(weights).expanduser()
     folder = path / "best" if (path / "best").is_dir() else path
+    if path.name == MODEL_FILES[0] and (path.parent / MODEL_FILES[1]).is_file():
+        folder = path.parent  # what belongs to it lies beside it
     if folder.is_dir():
         return _of_folder(folder, backbone)
     tensors = read_weight_file(path)
+    name = backbone or _recognised(tensors, path)
     return Pretrained(
-        backbone=backbone or _recognised(tensors, path),
+        backbone=name,
         tensors=tensors,
-        size=_USUAL_SIZE,
+        size=_SMALL_SIZE if name == "densenet-small" else _USUAL_SIZE,
         standardisation=_USUAL,
         where=str(path),
     )
@@ -115,7 +127,7 @@ def _of_package(name: str, backbone: str | None) -> Pretrained:
 
 
 def _of_folder(folder: Path, backbone: str | None) -> Pretrained:
-    description = read_description(folder)
+    description, weights = read_model(folder)
     cut = description.architecture
     if not isinstance(cut, BackboneCut):
         raise DataError(f"{folder} holds no backbone, but a network that was evolved")
@@ -123,7 +135,8 @@ def _of_folder(folder: Path, backbone: str | None) -> Pretrained:
         raise DataError(f"{folder} holds a part of {cut.backbone}: weights are of a whole backbone")
     if backbone not in (None, cut.backbone):
         raise ConfigError(f"--backbone {backbone}: {folder} is a {cut.backbone}")
-    return Pretrained.described(cut.backbone, description, folder / MODEL_FILES[0])
+    tensors = read_tensors(weights)
+    return Pretrained.described(cut.backbone, description, tensors, folder / MODEL_FILES[0])
 
 
 def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:

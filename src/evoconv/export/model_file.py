@@ -76,6 +76,19 @@ def load_model(folder: Path) -> tuple[ModelDescription, nn.Module]:
     Raises:
         StudyError: files that are missing, damaged, or don't fit each other.
     """
+    description, weights = read_model(folder)
+    num_classes = len(description.classes)
+    network = build_network(description.architecture, description.input_shape, num_classes)
+    load_weights(network, weights)
+    return description, network.eval()
+
+
+def read_model(folder: Path) -> tuple[ModelDescription, bytes]:
+    """Return a saved network's description and its file of weights, whose checksum was compared.
+
+    Raises:
+        StudyError: files that are missing or damaged.
+    """
     description, digest = _read(folder)
     try:
         weights = (folder / _WEIGHTS).read_bytes()
@@ -83,10 +96,7 @@ def load_model(folder: Path) -> tuple[ModelDescription, nn.Module]:
         raise StudyError(f"no saved model in {folder}: {error.strerror or error}") from error
     if hashlib.sha256(weights).hexdigest() != digest:
         raise StudyError(f"{folder / _WEIGHTS} is damaged: its checksum is not the one stored")
-    num_classes = len(description.classes)
-    network = build_network(description.architecture, description.input_shape, num_classes)
-    load_weights(network, weights)
-    return description, network.eval()
+    return description, weights
 
 
 def read_description(folder: Path) -> ModelDescription:

@@ -85,7 +85,8 @@ class PlanSpace:
         least = self.cells[0].low
         while not self.is_feasible(genome) and genome.values[0] > least:
             genome = self._tidy(Vector((genome.values[0] - 1, *genome.values[1:])))
-        return genome
+        # What is frozen has no squeeze-and-excitation.
+        return genome if self.is_feasible(genome) else self.smallest()
 
     def cost(self, genome: Vector) -> Cost:
         """Return what the plan's network costs."""
@@ -120,6 +121,10 @@ class PlanSpace:
                 raise ConfigError(
                     f"{cell.name} {value:g} of a plan is not in [{cell.low:g}, {cell.high:g}]"
                 )
+        if seed.values[1] > seed.values[0]:
+            raise ConfigError(f"a plan can't freeze more layers than it has: {seed.to_json()}")
+        if broken := violations(self.cost(seed), self.limits):
+            raise ConfigError(f"the plan {plan_text(seed)}: {broken[0]}")
 
 
 def plan_of(genome: Vector) -> TransferPlan:

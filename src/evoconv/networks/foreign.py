@@ -4,6 +4,7 @@ Named ``timm:resnet18`` or ``torchvision:resnet18``. Weights by such a name are 
 package, with its own checks.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import import_module
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from evoconv.errors import ConfigError, DataError, MissingExtra
 from evoconv.networks.staged import StagedBackbone
 
-PACKAGES = ("timm", "torchvision")
+# No other: timm would look "hf-hub:…" up on the network.
+_NAME = re.compile(r"(timm|torchvision):[A-Za-z0-9_.]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +31,7 @@ class ForeignWeights:
 
 def is_foreign(name: str) -> bool:
     """Return whether a name is that of a network of another package."""
-    package, colon, rest = name.partition(":")
-    return package in PACKAGES and bool(colon and rest)
+    return _NAME.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=32)

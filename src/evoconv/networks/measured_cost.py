@@ -25,8 +25,7 @@ def measured_cost(network: nn.Module, input_shape: tuple[int, int, int], bits: i
     macs: list[int] = []
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:
-        positions = output[0, 0].numel() if output.ndim == 4 else 1
-        macs.append(cast(Tensor, module.weight).numel() * positions)
+        macs.append(macs_of(module, output))
 
     kernels = [one for one in network.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
     hooks = [one.register_forward_hook(count) for one in kernels]
@@ -47,6 +46,12 @@ def measured_cost(network: nn.Module, input_shape: tuple[int, int, int], bits: i
         weight_bytes=parameters * bits // 8,
         peak_activation_bytes=live.peak * bits // _BITS_OF_FLOAT,
     )
+
+
+def macs_of(module: nn.Module, output: Tensor) -> int:
+    """Return a convolution's or dense layer's multiply-accumulates for each input of its batch."""
+    made = output.shape[-1] if isinstance(module, nn.Linear) else output.shape[1]
+    return cast(Tensor, module.weight).numel() * (output[0].numel() // made)
 
 
 class LiveTensors(TorchDispatchMode):

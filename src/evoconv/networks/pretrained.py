@@ -66,13 +66,16 @@ def fitting(
                 f"{where} doesn't fit the network: it {kind} {', '.join(names[:_MOST_NAMED])}{more}"
             )
     first = next(iter(backbone))
-    named[first] = with_channels(named[first], backbone[first].shape[1])
+    if named[first].ndim == 4 and named[first].shape[1] in (1, 3):
+        named[first] = with_channels(named[first], backbone[first].shape[1])
     for name, one in backbone.items():
         if named[name].shape != one.shape:
             shapes = " not ".join("×".join(map(str, t.shape)) for t in (named[name], one))
             raise DataError(f"{where} doesn't fit the network: {name} is {shapes}")
         if not torch.isfinite(named[name].float()).all():
             raise DataError(f"{where} can't be used: {name} holds numbers that are not finite")
+        if name.endswith("running_var") and (named[name] < 0).any():
+            raise DataError(f"{where} can't be used: {name} holds variances below 0")
     return {name: named[name].to(one.dtype) for name, one in backbone.items()}
 
 
@@ -115,6 +118,8 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
         raise DataError(f"{path} holds no tensors by name")
     for name, one in content.items():
         if not isinstance(name, str) or not isinstance(one, Tensor):
-            raise DataError(f"{path} holds no tensors by name: {name!r} is none")
+            raise DataError(f"{path} holds no tensors by name: {name!r:.100} is none")
+        if one.layout != torch.strided or one.is_quantized or one.is_meta or one.is_complex():
+            raise DataError(f"{path} can't be used: {name:.100} is no plain tensor of numbers")
     # Networks trained on several GPUs are saved within a module of that name.
     return {name.removeprefix("module."): one for name, one in content.items()}

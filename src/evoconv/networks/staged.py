@@ -19,7 +19,7 @@ from evoconv.networks.cnn import GlobalAverage, Parts, Steps
 from evoconv.networks.densenet import SqueezeExcitation
 
 # Large enough for five halvings, and for windows without padding.
-_PROBED_SIDE = 224
+_PROBED_SIDES = (224, 256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +73,12 @@ class StagedBackbone:
         """
         with torch.device("meta"):
             network = self.make()
-        row = watched_row(network)
-        if not row:
+            try:
+                row, again = (watched_row(network, side) for side in _PROBED_SIDES)
+            except ConfigError as error:
+                raise ConfigError(f"{self.name} can't be cut: {error}") from error
+        # What depends on the size of the image is no number of maps: channels may come last.
+        if not row or [one.maps for one in row] != [one.maps for one in again]:
             raise ConfigError(f"{self.name} is no row of stages: it can't be cut")
         return row
 
@@ -151,7 +155,7 @@ class StagedBackbone:
         return renamed
 
 
-def watched_row(network: nn.Module) -> tuple[Part, ...]:
+def watched_row(network: nn.Module, side: int) -> tuple[Part, ...]:
     """Return the modules that pass maps on to each other when the network runs, from its input on.
 
     Those that torch runs in a row without being one (``nn.Sequential``) are found by their
@@ -161,21 +165,21 @@ def watched_row(network: nn.Module) -> tuple[Part, ...]:
     seen: list[tuple[str, Any, Any]] = []
     hooks = [
         module.register_forward_hook(
-            lambda _, given, made, path=path: seen.append((path, given[0], made))
+            lambda _, given, made, path=path: seen.append((path, (*given, None)[0], made))
         )
         for path, module in network.named_modules()
         # Not those whose only work is to hold others; but what is derived from them.
         if path and type(module) not in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
     ]
     device = next(network.parameters()).device
-    image = torch.zeros(2, 3, _PROBED_SIDE, _PROBED_SIDE, device=device)
+    image = torch.zeros(2, 3, side, side, device=device)
     was_training = network.training
     network.eval()
     try:
         with torch.no_grad():
             network(image)
-    except RuntimeError:
-        return ()
+    except Exception as error:  # each network has its own way to refuse images
+        raise ConfigError(f"it takes no {side}×{side} images ({error!s:.100})") from error
     finally:
         network.train(was_training)
         for hook in hooks:
@@ -222,19 +226,12 @@ def _stages(row: list[tuple[str, Tensor]]) -> tuple[Part, ...]:
 
 def _adapt_first_convolution(features: nn.Module, in_channels: int) -> None:
     """Let the first convolution take as many channels; its new kernels have no values yet."""
-    path, first = next(
-        (path, one) for path, one in features.named_modules() if isinstance(one, nn.Conv2d)
-    )
+    first = next(one for one in features.modules() if isinstance(one, nn.Conv2d))
     if first.in_channels == in_channels:
         return
-    adapted = nn.Conv2d(
-        in_channels,
-        first.out_channels,
-        first.kernel_size,  # type: ignore[arg-type]
-        first.stride,  # type: ignore[arg-type]
-        first.padding,  # type: ignore[arg-type]
-        bias=first.bias is not None,
-        device=first.weight.device,
+    # The module stays what it is: packages have convolutions of their own kinds.
+    filters, _, *size = first.weight.shape
+    first.in_channels = in_channels
+    first.weight = nn.Parameter(
+        torch.empty(filters, in_channels // first.groups, *size, device=first.weight.device)
     )
-    parent, _, name = path.rpartition(".")
-    setattr(features.get_submodule(parent), name, adapted)

@@ -52,7 +52,7 @@ def read_tensors(content: bytes) -> dict[str, torch.Tensor]:
     """Return the tensors of a safetensors file by name; ``StudyError`` for anything else."""
     try:
         return load(content)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # or a number format that torch doesn't know
         raise StudyError(f"the weights are damaged: {error}") from error
 
 

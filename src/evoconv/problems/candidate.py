@@ -120,7 +120,11 @@ class CandidateTraining:
         )
         measured = self.measure(learner, self.validation)
         points = validate.points or curve_points(course.reports, self.number)
-        stops = [_ending(one) for one in course.reports if one.stop is not None]
+        stops = [
+            _ending(one, is_last=one is course.reports[-1])
+            for one in course.reports
+            if one.stop is not None
+        ]
         passes = len(course.reports) * len(chosen)
         return network, Trained(
             measured=measured,
@@ -200,9 +204,10 @@ class _Validation:
         )
 
 
-def _ending(report: EpochReport) -> str:
+def _ending(report: EpochReport, *, is_last: bool) -> str:
     """Return a sentence on a stop; frozen layers that had to learn again are no end."""
-    what = "frozen layers were freed" if report.frozen else "training was stopped"
+    is_thaw = report.frozen and not is_last
+    what = "frozen layers were freed" if is_thaw else "training was stopped"
     return f"{what} after epoch {report.epoch}: {report.stop}"
 
 

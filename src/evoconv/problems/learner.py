@@ -11,8 +11,9 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Source
 from evoconv.execution.executor import Control
 from evoconv.problems.subject import Subject
+from evoconv.problems.transfer_options import NO_ROOM
 from evoconv.problems.workplace import Workplace
-from evoconv.training.freezing import UNCHANGED, leading_frozen, named_layers, work_of
+from evoconv.training.freezing import UNCHANGED, named_layers, work_of
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure
 from evoconv.training.precision import Precision
@@ -69,11 +70,11 @@ def learner_of(
         return whole
     if augmentation != UNCHANGED:
         return whole
-    count = leading_frozen(network, subject.held)
-    features = folder.features(network, count, workplace.tensor, precision, control)
+    count = len(subject.held)
+    features = folder.features(network, subject.held, workplace.tensor, precision, control)
     if features is None:
         return replace(
-            whole, remarks=(f"no room for what {count} frozen layers give: computed again",)
+            whole, remarks=(f"{NO_ROOM} what {count} frozen layers give: it was computed again",)
         )
     rows = torch.from_numpy(workplace.splits.training)
     work = [one.macs for one in work_of(network, workplace.tensor, rows)]

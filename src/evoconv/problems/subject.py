@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from evoconv.errors import DataError, StudyError
 from evoconv.genomes.architecture import Architecture
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.networks.backbone import find_backbone
@@ -48,7 +49,7 @@ class Subject:
         """Return the network with its first weights, and dropout; the seed fixes what is new.
 
         Raises:
-            DataError: the pretrained weights are missing or damaged.
+            StudyError: the pretrained weights are missing or damaged.
         """
         # Dropout draws from torch's own generator, which belongs to the worker's process alone.
         torch.manual_seed(seed)
@@ -60,7 +61,10 @@ class Subject:
         initialise_densenet(network, recipe.initialisation, generator)
         if self.pretrained is not None:
             backbone = find_backbone(self.architecture.backbone)
-            tensors = read_weight_file(self.pretrained)
+            try:
+                tensors = read_weight_file(self.pretrained)
+            except DataError as error:  # the study's own file: no fault of the network's
+                raise StudyError(str(error)) from error
             shared = backbone.shared(tensors, self.architecture.included)
             network.load_state_dict(shared, strict=False)
         return network

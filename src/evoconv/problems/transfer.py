@@ -59,6 +59,13 @@ class TransferProblem:
         """Included and frozen layers, learning rate and dropout."""
         backbone, options = self._backbone, self.options
         most = self._most_included
+        if most < backbone.num_layers and not options.included_range:
+            _, height, width = self.input_shape
+            raise ConfigError(
+                f"{height}×{width} images are too small for all {backbone.num_layers} layers of"
+                f" {self.backbone}: give a larger --image-size"
+                + ("" if self.pretrained is None else f", or --included-range 1,{most}")
+            )
         included = options.included_range or (1, most)
         frozen = options.frozen_range or (0, min(backbone.most_frozen, most))
         if self.pretrained is None:  # the whole backbone is trained, for a later transfer
@@ -104,7 +111,8 @@ class TransferProblem:
             architecture=self._cut(plan),
             pretrained=self.pretrained,
             held=self._backbone.leading(plan.frozen),
-            learning_rate=plan.learning_rate,
+            # A backbone trained for later transfers is trained by the recipe.
+            learning_rate=None if self.pretrained is None else plan.learning_rate,
         )
 
     def baseline(self) -> Subject:

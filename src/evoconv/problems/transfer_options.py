@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from evoconv.errors import ConfigError
 from evoconv.options import Options, option
 
+NO_ROOM = "there was no room for"
+"""How the remark on a training begins that could not share what its frozen layers give."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransferOptions(Options):
@@ -41,13 +44,19 @@ class TransferOptions(Options):
     plan: str | None = option(
         None, "run folder of a finished transfer whose plan and weights are used, without a search"
     )
-    plans: tuple[str, ...] = option((), "plans that the search begins with, as JSON")
+    first_plan: str | None = option(
+        None, "a plan that the search begins with: [layers, frozen, learning rate, dropout]"
+    )
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` naming the option, the limit and the value."""
         super().__post_init__()
         for name in ("included_range", "frozen_range", "rate_range", "dropout_range"):
             ends = getattr(self, name)
+            if not isinstance(ends, tuple):
+                raise ConfigError(f"{name} must be two numbers, got {ends!r:.50}")
+            if name in ("rate_range", "dropout_range") and not ends:
+                raise ConfigError(f"{name} must be two numbers, got none")
             if ends and (len(ends) != 2 or ends[0] > ends[1]):
                 shown = ",".join(f"{one:g}" for one in ends)
                 raise ConfigError(f"{name} must be two numbers, the lower one first, got {shown}")

@@ -11,6 +11,7 @@ from evoconv.genomes.shapes import layer_table
 from evoconv.genomes.topology import Topology
 from evoconv.problems.fitness import formula_of
 from evoconv.problems.objectives import TargetAccuracy
+from evoconv.problems.transfer_options import NO_ROOM
 from evoconv.records import Measurement, Trial
 from evoconv.report.notes import Augmentations, Images
 from evoconv.report.sentences import counts_text, limits_text, measure_text, network_text, printable
@@ -188,6 +189,14 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
         facts[-1] = ("search", f"{facts[-1][1]}; workers busy {_percent(summary['worker_busy'])}")
     if saved := _savings_text(summary["savings"]):
         facts.append(("saved", saved))
+    if num_crowded := sum(map(_lacked_room, standing.evaluations)):
+        facts.append(
+            (
+                "",
+                f"{num_crowded:,} trainings computed again what frozen layers give, for lack of"
+                " room (--feature-cache)",
+            )
+        )
     if summary["redraw_rate"]:
         rate = _percent(summary["redraw_rate"])
         facts.append(("", f"{rate} of the networks drawn were dropped: infeasible or known"))
@@ -206,6 +215,11 @@ def _search_facts(standing: Standing, summary: dict[str, Any]) -> list[tuple[str
         facts.append(("ended", f"not yet; running: {', '.join(running)}" if running else "not yet"))
     facts.append(("seed", f"{standing.seed}; {standing.precision or 'precision not chosen yet'}"))
     return facts
+
+
+def _lacked_room(trial: Trial) -> bool:
+    measured = trial.individual.measurement
+    return measured is not None and any(one.startswith(NO_ROOM) for one in measured.remarks)
 
 
 def _savings_text(savings: dict[str, float | None]) -> str:

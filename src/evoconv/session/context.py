@@ -76,6 +76,8 @@ class Session:
             features=None if self.config.transfer.weights is None else self.features,
             feature_cache=self.config.transfer.feature_cache,
         )
+        # A process that was killed may have left some, whole or not.
+        shutil.rmtree(self.features, ignore_errors=True)
         executor = ProcessExecutor(setup, self.prepared.devices, self.config.workers.worker_memory)
         try:
             yield executor

@@ -1,6 +1,6 @@
 """What frozen leading layers make of a study's images, computed once and shared by its workers.
 
-A file per number of leading layers, memory-mapped: a training with many frozen layers costs its
+A file per row of leading layers, memory-mapped: a training with many frozen layers costs its
 rest only. It holds for layers whose weights are the same in every network of a study, and for
 images without augmentation.
 
@@ -8,7 +8,9 @@ Shapes: N images, B batch, C channels, H height, W width.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +19,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from evoconv.data.batches import Source
+from evoconv.data.batches import Source, inference_batch
 from evoconv.execution.executor import Control
 from evoconv.training.freezing import named_layers
 from evoconv.training.precision import Precision
 
-_BATCH = 250
+_SUFFIX = ".features"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class FeatureFolder:
     def features(
         self,
         network: nn.Module,
-        num_leading: int,
+        leading: Sequence[str],
         source: Source,
         precision: Precision,
         control: Control,
@@ -49,16 +51,31 @@ class FeatureFolder:
 
         None where there is no room for it.
 
+        Args:
+            network: a row of layers.
+            leading: the names of its first ones, which have the same weights in every network that
+                has layers of these names.
+            source: the images.
+            precision: of the computation.
+            control: of the task.
+
         Raises:
             Cancelled: the coordinator asked for it.
         """
-        head = nn.Sequential(*[layer for _, layer in named_layers(network)[:num_leading]])
+        first = named_layers(network)[: len(leading)]
+        assert [name for name, _ in first] == list(leading), "they are the first ones"
+        head = nn.Sequential(*[layer for _, layer in first])
         head.to(source.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
         computer = _Computer(head=head.eval(), source=source, precision=precision)
         one = computer.on(self.rows[:1])
         shape = (len(self.rows), *one.shape[1:])
-        file = self.folder / f"{num_leading}-layers.features"
-        if not file.is_file() and not self._write(file, computer, one, control):
+        digest = sha256("\n".join(leading).encode()).hexdigest()[:16]
+        file = self.folder / f"{len(leading)}-layers-{digest}{_SUFFIX}"
+        wanted = one.numel() * one.element_size() * len(self.rows)
+        # A file of another size would be mapped all the same, and made longer.
+        if not (file.is_file() and file.stat().st_size == wanted) and not self._write(
+            file, wanted, computer, control
+        ):
             return None
         values = torch.from_file(
             str(file), shared=True, size=int(np.prod(shape)), dtype=one.dtype
@@ -71,12 +88,11 @@ class FeatureFolder:
             is_last=computer.is_last(one),
         )
 
-    def _write(self, file: Path, computer: "_Computer", one: Tensor, control: Control) -> bool:
+    def _write(self, file: Path, wanted: int, computer: "_Computer", control: Control) -> bool:
         """Write the file, whole or not at all; return whether there was room."""
-        wanted = one.numel() * one.element_size() * len(self.rows)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            taken = sum(known.stat().st_size for known in self.folder.iterdir())
+            taken = sum(known.stat().st_size for known in self.folder.glob(f"*{_SUFFIX}"))
             if wanted + taken > self.max_bytes:
                 return False
             # Two workers may do this at once, each in its own file: the later replaces its like.
@@ -92,9 +108,10 @@ class FeatureFolder:
         return True
 
     def _compute(self, out: BinaryIO, computer: "_Computer", control: Control) -> None:
-        for start in range(0, len(self.rows), _BATCH):
+        size = inference_batch(computer.source, torch.from_numpy(self.rows))
+        for start in range(0, len(self.rows), size):
             control.checkpoint()
-            values = computer.on(self.rows[start : start + _BATCH]).cpu().contiguous()
+            values = computer.on(self.rows[start : start + size]).cpu().contiguous()
             out.write(values.view(torch.uint8).numpy().tobytes())
 
 

@@ -12,23 +12,23 @@ Shapes: N training images, C channels, H height, W width.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from evoconv.data.augmentation import Augmentation
-from evoconv.data.batches import Batches, Source
+from evoconv.data.batches import Batches, Source, inference_batch
 from evoconv.errors import ConfigError
 from evoconv.execution.executor import Control
 from evoconv.networks.cnn import Steps
+from evoconv.networks.measured_cost import macs_of
 from evoconv.training.loop import AfterEpoch, EpochReport, Training
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 from evoconv.training.stopping import CURVE_RULES
 
 UNCHANGED = Augmentation(shift=0.0)
-_BATCH = 500
 _BYTES_PER_VALUE = 4
 # Fetching a stored value took one core as long as 0.1 to 0.7 multiply-accumulates of a first
 # convolution on 28×28 pixels; more where the values are not in the processor's cache.
@@ -202,7 +202,7 @@ class _Outputs:
         head.eval()
         parts: list[Tensor] = []
         labels: list[Tensor] = []
-        for some in torch.split(batches.rows, _BATCH):
+        for some in torch.split(batches.rows, inference_batch(batches.source, batches.rows)):
             control.checkpoint()
             images, labels_B = batches.source.cut(some.to(self.device))
             labels.append(labels_B)
@@ -261,8 +261,7 @@ def work_of(network: nn.Module, source: Source, rows: Tensor) -> list[LayerWork]
             def count(
                 module: nn.Module, _: Any, output: Tensor, counts: list[int] = counts
             ) -> None:
-                positions = output[0, 0].numel() if output.ndim == 4 else 1
-                counts.append(cast(Tensor, module.weight).numel() * positions)
+                counts.append(macs_of(module, output))
 
             kernels = [one for one in layer.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
             hooks = [one.register_forward_hook(count) for one in kernels]

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evoconv.data.batches import Batches, Source
+from evoconv.data.batches import Batches, Source, inference_batch
 from evoconv.execution.executor import Control, JobFailed
 from evoconv.records import Failure, FailureKind
 from evoconv.training.averaging import WeightAverage
@@ -26,7 +26,6 @@ from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 from evoconv.training.stopping import Stop
 
-_EVALUATION_BATCH = 500
 _STEPS_BETWEEN_CHECKS = 50
 
 
@@ -283,7 +282,7 @@ def predict_logits(
     network.eval()
     parts: list[Tensor] = []
     with torch.inference_mode():
-        for some in torch.split(rows, _EVALUATION_BATCH):
+        for some in torch.split(rows, inference_batch(source, rows)):
             if control is not None:
                 control.checkpoint()
             images, _ = source.cut(some.to(source.device))
