@@ -1,6 +1,8 @@
 """Whole studies of pretrain and transfer: what is frozen stays, what is broken is said, resume."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,18 @@ from evoconv.genomes.vector import Vector
 from evoconv.networks.pretrained import read_weight_file
 from evoconv.networks.weights import read_tensors
 from evoconv.records import FailureKind
-from tests.small_studies import draw_stripes, shown, write_stripes
+from tests.small_studies import (
+    draw_stripes,
+    finished,
+    flags,
+    shown,
+    start,
+    trials_in,
+    wait_until,
+    wait_until_gone,
+    workers_of,
+    write_stripes,
+)
 
 SHORT: dict[str, Any] = {"image_passes": 200, "final_epochs": 2, "workers": 2}
 
@@ -121,6 +134,28 @@ def test_a_study_goes_on_without_the_file_it_began_with(
     evoconv.transfer(images, moved, out=run, seed=3, evaluations=2, **options)
     moved.unlink()
     assert evoconv.resume(run, evaluations=3).summary["evaluations"] == 3
+
+
+def test_killed_amid_the_search_it_goes_on(
+    images: Path, pretrained: evoconv.Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    options = SHORT | {"evaluations": 5, "baseline": False, "inherit": True, "seed": 4}
+    options |= {"weights": str(pretrained.run), "image_passes": 3_000}
+    process = start("transfer", str(images), "--out", "run", *flags(options), cwd=tmp_path)
+    try:
+        wait_until(lambda: finished(trials_in(run)), "a trial is finished")
+        workers = workers_of(process)
+        os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        process.communicate()
+    wait_until_gone(workers)
+    before = finished(trials_in(run))
+    assert main(["resume", str(run), "--quiet"]) == 0
+    after = finished(trials_in(run))
+    assert before.items() <= after.items()
+    assert len(after) == 5
+    assert not (run / "features").exists()
 
 
 def test_a_learning_rate_that_diverges_is_a_failure_and_the_search_goes_on(
