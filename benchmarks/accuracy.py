@@ -79,24 +79,34 @@ def source_of(data: str) -> str | None:
 
 def evolve_in_a_process(source: str, options: list[str], seed: int) -> dict[str, Any]:
     """Return the figures of a study by the command line, its command, and the seconds it took."""
-    words = ("evolve", source, *options, "--seed", str(seed), "--json")
+    words = ("evolve", source, *options, "--seed", str(seed))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "evoconv", *words, "--out", str(Path(folder) / "run")],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run_evoconv(*words, "--out", str(Path(folder) / "run"))
         wall_s = time.perf_counter() - started
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    result = json.loads(done.stdout)
     return {
-        "command": f"evoconv {' '.join(words).replace(source, Path(source).name)}",
+        "command": f"evoconv {' '.join(words).replace(source, Path(source).name)} --json",
         **{name: result[name] for name in _KEPT},
         "wall_s": wall_s,
     }
+
+
+def run_evoconv(*words: str) -> dict[str, Any]:
+    """Return the figures that a command line prints as JSON, in a process of its own.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "evoconv", *words, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def percent(shares: list[float | None]) -> str:

@@ -6,15 +6,12 @@ validation images and by test images; the poster's finding is that no new networ
 evolved one.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import percent, source_of
+from benchmarks.accuracy import percent, run_evoconv, source_of
 from benchmarks.cells import Cells, print_table, setting
 
 TIME = setting("EVOCONV_TIME", "10m")
@@ -56,8 +53,8 @@ def _measure(source: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = str(Path(folder) / "run")
         words = ["--method", "gradient", "--time", TIME, "--seed", str(_SEED), "--no-baseline"]
-        _evoconv("evolve", source, *words, "--out", run)
-        result = _evoconv("retrain", run, "--from-scratch", "--repeats", str(REPEATS))
+        run_evoconv("evolve", source, *words, "--out", run)
+        result = run_evoconv("retrain", run, "--from-scratch", "--repeats", str(REPEATS))
         (figures,) = result["retrained"].values()
     return {
         "n": REPEATS,
@@ -68,16 +65,3 @@ def _measure(source: str) -> dict[str, Any]:
             for one in figures
         },
     }
-
-
-def _evoconv(*words: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "evoconv", *words, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result

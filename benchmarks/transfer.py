@@ -10,10 +10,7 @@ training and the test images of a cell, so the ways are compared in pairs.
 with 18 frozen layers of DenseNet-121, with and without shared outputs of frozen layers.
 """
 
-import json
 import random
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -28,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy import percent, source_of
+from benchmarks.accuracy import percent, run_evoconv, source_of
 from benchmarks.cells import Cells, print_table, setting
 from benchmarks.evaluations import Patient
 from evoconv.artifacts import WeightFiles
@@ -235,7 +232,7 @@ class _Weights:
         if not (self._folder / "result.json").exists():
             words = ["pretrain", "cifar10", "--time", PRETRAINING, "--seed", "0"]
             started = time.perf_counter()
-            found = _evoconv([*words, "--out", str(self._folder)])
+            found = run_evoconv(*words, "--out", str(self._folder))
             self._cells.measure(
                 "pretrained",
                 lambda: {
@@ -324,22 +321,9 @@ def _without_head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _study(command: str, source: Path, options: list[str], seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         words = [command, str(source), *options, "--seed", str(seed)]
-        result = _evoconv([*words, "--out", str(Path(folder) / "run")])
+        result = run_evoconv(*words, "--out", str(Path(folder) / "run"))
     names = (
         *("test_accuracy", "validation_accuracy", "validation_cross_entropy", "parameters"),
         *("macs", "evaluations", "seconds", "genome", "kept"),
     )
     return {"command": f"evoconv {' '.join(words)}", **{name: result[name] for name in names}}
-
-
-def _evoconv(words: list[str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "evoconv", *words, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result

@@ -1,6 +1,7 @@
 """A tiny set of images, studies on it that take seconds, and a look at them while they run."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -101,6 +102,17 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
         assert time.monotonic() < end, f"waited in vain until {what}"
         time.sleep(0.02)
     return value
+
+
+def kill_when(process: "subprocess.Popen[str]", condition: Callable[[], object], what: str) -> None:
+    """Kill a process and its workers with SIGKILL when something is so; wait till all are gone."""
+    try:
+        wait_until(condition, what)
+        workers = workers_of(process)
+        os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        process.communicate()
+    wait_until_gone(workers)
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:

@@ -1,7 +1,5 @@
 """Whole studies of the method compact: inheritance, stopping, repeats, and what is left of them."""
 
-import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,10 @@ from evoconv.study.watch import Unwatched
 from tests.small_studies import (
     finished,
     flags,
+    kill_when,
     running,
     start,
     trials_in,
-    wait_until,
-    wait_until_gone,
-    workers_of,
     write_stripes,
 )
 
@@ -164,15 +160,11 @@ def test_killed_amid_the_search_it_goes_on_with_its_inheritance(
     run = tmp_path / "run"
     words = flags(OPTIONS | {"workers": 2, "evaluations": 16, "epochs": 30})
     process = start("evolve", str(images), "--out", "run", *words, cwd=tmp_path)
-    try:
-        wait_until(
-            lambda: len(finished(trials_in(run))) >= 8 and running(trials_in(run)), "it breeds"
-        )
-        workers = workers_of(process)
-        os.killpg(process.pid, signal.SIGKILL)
-    finally:
-        process.communicate()
-    wait_until_gone(workers)
+    kill_when(
+        process,
+        lambda: len(finished(trials_in(run))) >= 8 and running(trials_in(run)),
+        "it breeds",
+    )
     before = finished(trials_in(run))
     assert main(["resume", str(run), "--quiet"]) == 0
     after = trials_in(run)

@@ -202,7 +202,7 @@ def test_the_paper_recipe_cross_validates(images: Path, tmp_path: Path) -> None:
     measurement = result.trials[0].individual.measurement
     assert measurement is not None
     assert {point.fold for point in measurement.curve} == {0, 1, 2, 3, 4}
-    assert "normalisation" not in result.best.architecture.to_json()
+    assert '"normalisation":"batch"' not in result.best.architecture.to_json()
 
 
 def test_final_evolved_keeps_the_weights_of_the_search(images: Path, tmp_path: Path) -> None:

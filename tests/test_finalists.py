@@ -1,7 +1,5 @@
 """Candidates trained in full before the best is chosen."""
 
-import os
-import signal
 from contextlib import closing
 from pathlib import Path
 from shutil import copytree
@@ -20,11 +18,9 @@ from tests.small_studies import (
     FAST,
     Listening,
     flags,
+    kill_when,
     shown,
     start,
-    wait_until,
-    wait_until_gone,
-    workers_of,
     write_stripes,
 )
 
@@ -110,13 +106,7 @@ def test_killed_amid_the_finalists_it_goes_on_with_the_rest(images: Path, tmp_pa
     run = tmp_path / "run"
     words = flags(OPTIONS | {"final_epochs": 400})
     process = start("evolve", str(images), "--out", "run", *words, cwd=tmp_path)
-    try:
-        wait_until(lambda: finalists_in(run), "the first finalist is done")
-        workers = workers_of(process)
-        os.killpg(process.pid, signal.SIGKILL)
-    finally:
-        process.communicate()
-    wait_until_gone(workers)
+    kill_when(process, lambda: finalists_in(run), "the first finalist is done")
     before = finalists_in(run)
     assert main(["resume", str(run), "--quiet"]) == 0
     after = finalists_in(run)

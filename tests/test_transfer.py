@@ -1,8 +1,6 @@
 """Whole studies of pretrain and transfer: what is frozen stays, what is broken is said, resume."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,10 @@ from tests.small_studies import (
     draw_stripes,
     finished,
     flags,
+    kill_when,
     shown,
     start,
     trials_in,
-    wait_until,
-    wait_until_gone,
-    workers_of,
     write_stripes,
 )
 
@@ -143,13 +139,7 @@ def test_killed_amid_the_search_it_goes_on(
     options = SHORT | {"evaluations": 5, "baseline": False, "inherit": True, "seed": 4}
     options |= {"weights": str(pretrained.run), "image_passes": 3_000}
     process = start("transfer", str(images), "--out", "run", *flags(options), cwd=tmp_path)
-    try:
-        wait_until(lambda: finished(trials_in(run)), "a trial is finished")
-        workers = workers_of(process)
-        os.killpg(process.pid, signal.SIGKILL)
-    finally:
-        process.communicate()
-    wait_until_gone(workers)
+    kill_when(process, lambda: finished(trials_in(run)), "a trial is finished")
     before = finished(trials_in(run))
     assert main(["resume", str(run), "--quiet"]) == 0
     after = finished(trials_in(run))

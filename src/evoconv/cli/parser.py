@@ -20,7 +20,6 @@ examples:
   evoconv predict runs/digits-async-20260101-120000 photo.png folder/
 """
 
-
 _UNITS = "\nTimes are written 90s, 10m or 1h30m; counts 500 or 50k; sizes 2MB or 512KiB."
 
 

@@ -51,10 +51,6 @@ class BackboneCut:
             raise ConfigError(f"unknown or missing fields in a backbone: {sorted(content)}")
         return cls(**content)
 
-    def __str__(self) -> str:
-        excited = "" if self.excited_from is None else ", squeeze-and-excitation"
-        return f"{self.backbone}, {self.included} layers{excited}, dropout {self.dropout:.2g}"
-
 
 def _check_count(name: str, value: object, least: int) -> None:
     if type(value) is not int or not least <= value <= _MOST_LAYERS:
