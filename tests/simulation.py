@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from numpy.random import Generator
 
 from benchmarks.simulated import SimulatedExecutor, VirtualClock
-from evoconv.config import configure
-from evoconv.evolution.catalogue import EvolutionOptions, build_strategy
+from evoconv.evolution.catalogue import METHODS, EvolutionOptions, build_strategy
 from evoconv.execution.executor import Control, Job, JobFailed
 from evoconv.genomes.blocks import Blocks, Counts
 from evoconv.records import (
@@ -74,6 +73,13 @@ class ToySpace:
 
     def is_feasible(self, genome: ToyGenome) -> bool:
         return sum(genome.values) <= self.limit
+
+    def places(self, genome: ToyGenome) -> list[float]:
+        return [(one + 0.5) / self.size for one in genome.values]
+
+    def genome_at(self, places: Sequence[float]) -> ToyGenome:
+        most = self.size - 1
+        return ToyGenome(values=tuple(min(most, int(one * self.size)) for one in places))
 
     def draw_blocks(self, rng: Generator) -> Blocks:
         return self.encode(self.sample(rng))
@@ -218,7 +224,7 @@ class MemoryLog:
 
 def options_of(method: str) -> EvolutionOptions:
     """Return the numbers of evolution that the method has unless others are named."""
-    return configure("digits", {}, method=method, recipe="fast", seed=0).evolution
+    return EvolutionOptions(**METHODS[method].defaults)
 
 
 @dataclass(kw_only=True)

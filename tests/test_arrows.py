@@ -30,7 +30,7 @@ LAYERS = (
     ("study",),
     ("problems",),
     ("training",),
-    ("evolution", "execution", "data", "networks", "artifacts"),
+    ("evolution", "execution", "data", "networks", "compression", "artifacts"),
     ("genomes",),
     ("devices", "records", "seeds", "option_text", "timetable"),
     ("interrupts", "options", "units"),
@@ -86,13 +86,16 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     [
         (
             "torch",
-            ("networks/", "training/", "problems/", "export/", "data/batches.py"),
+            (
+                *("networks/", "training/", "problems/", "export/"),
+                *("data/batches.py", "compression/tensors.py"),
+            ),
         ),
         ("safetensors", ("networks/weights.py",)),
         ("sqlalchemy", ("study/",)),
         ("rich", ("report/", "cli/watching.py")),
         ("matplotlib", ("report/plots.py", "report/metric_axis.py")),
-        ("sklearn", ("data/named_sets.py",)),
+        ("sklearn", ("data/named_sets.py", "compression/modulation.py")),
         ("pooch", ("data/cache.py", "data/named_sets.py")),
         ("PIL", ("data/",)),
         ("filelock", ("data/cache.py", "study/lock.py")),

@@ -18,7 +18,7 @@ from PIL import Image
 
 import evoconv
 from evoconv.cli import main
-from evoconv.evolution.catalogue import METHODS
+from evoconv.evolution.catalogue import methods_for
 from tests.data.files import (
     draw,
     encode,
@@ -419,7 +419,7 @@ def test_what_cannot_be_learned_from_is_one_sentence(
         (["--activations", "relu,magic"], ["--activations", "magic", "relu", "tanh"]),
         (["--seed", "x"], ["--seed", "x"]),
         (["--seed", "-1"], ["--seed", "-1"]),
-        (["--method", "magic"], ["--method", "magic", *METHODS]),
+        (["--method", "magic"], ["--method", "magic", *methods_for("evolve")]),
         (["--recipe", "magic"], ["--recipe", "magic", "fast", "long", "paper"]),
         (["--metric", "magic"], ["--metric", "magic", "macro-f1"]),
         (["--tims", "5m"], ["--tims", "--time"]),

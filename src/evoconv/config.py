@@ -18,7 +18,7 @@ from evoconv.data.sources import DataOptions
 from evoconv.data.splits import SplitOptions
 from evoconv.devices import find_device
 from evoconv.errors import ConfigError, StudyError
-from evoconv.evolution.catalogue import METHODS
+from evoconv.evolution.catalogue import METHODS, methods_for
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.execution.options import WorkerOptions
 from evoconv.export.options import FinalOptions
@@ -209,9 +209,12 @@ def _check_command(command: str, method: str, options: TransferOptions) -> None:
             "transfer needs --weights, a folder made by evoconv pretrain or a file of weights; or"
             " --plan, a finished transfer"
         )
-    if command != "evolve" and method in METHODS and METHODS[method].for_topologies:
-        known = ", ".join(name for name, one in METHODS.items() if not one.for_topologies)
-        raise ConfigError(f"--method {method} evolves layers; {command} has {known}")
+    known = methods_for(command)
+    if method in METHODS and method not in known:
+        raise ConfigError(
+            f"--method {method} searches {METHODS[method].genomes}, not what {command} does; that"
+            f" has {', '.join(known)}"
+        )
 
 
 def config_from_dict(content: Any) -> StudyConfig:

@@ -51,4 +51,5 @@ def test_the_golden_trajectories_show_all_that_can_happen(method: str) -> None:
     assert any("repair" in line for line in lines)
     ways = {"random": "by random", "gradient": "by step +1"}
     ways |= dict.fromkeys(("aging", "annealing"), "by step")
+    ways |= {"swarm": "by fly", "black-hole": "by fall"}
     assert any(ways.get(method, "crossover+step") in line for line in lines)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from evoconv.cli.option_flags import add_option_flags
 from evoconv.errors import ConfigError
-from evoconv.evolution.catalogue import METHODS
+from evoconv.evolution.catalogue import methods_for
 from evoconv.recipes import recipes_of
 
 _EXAMPLES = """\
@@ -105,7 +105,7 @@ def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
         epilog=_more_options(show_all),
     )
     _add_source(parser)
-    _add_method(parser, list(METHODS))
+    _add_method(parser, methods_for("evolve"))
     recipes = recipes_of("evolve")
     parser.add_argument(
         "--recipe",
@@ -127,7 +127,7 @@ def _add_transfer(commands: "Commands[_Parser]", *, show_all: bool) -> None:
         epilog=_more_options(show_all),
     )
     _add_source(parser)
-    _add_method(parser, [name for name, one in METHODS.items() if not one.for_topologies])
+    _add_method(parser, methods_for("transfer"))
     _add_study(parser, "transfer", show_all=show_all)
 
 

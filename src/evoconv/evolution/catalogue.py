@@ -14,6 +14,7 @@ from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.random_search import RandomSearch
 from evoconv.evolution.steady_state import SteadyState
 from evoconv.evolution.strategy import Space, Strategy
+from evoconv.evolution.swarm import BlackHole, ParticleSwarm
 from evoconv.records import Objective
 
 __all__ = ["METHODS", "EvolutionOptions", "Method", "build_strategy"]
@@ -34,7 +35,8 @@ class Method:
 
     ``in_generations``: born in lots that wait for each other, so that the number of workers doesn't
     change its trials under a budget of evaluations or generations.
-    ``for_topologies``: for nothing else: it works on layers, or its recipe does.
+    ``genomes``: what it can search: all kinds, only ``topologies`` (it works on layers, or its
+    recipe does), or only ``vectors``.
     ``recipe``: the defaults that suit it, unless others are named.
     ``defaults``: options that make the method what its source says; they go before any recipe's.
     """
@@ -43,10 +45,13 @@ class Method:
     summary: str
     source: str
     in_generations: bool = False
-    for_topologies: bool = False
+    genomes: str = "all"
     recipe: str = "fast"
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
+
+# What the genomes of each command are: networks of layers, or rows of numbers.
+_GENOMES = {"evolve": "topologies", "transfer": "vectors", "pretrain": "vectors"}
 
 METHODS: dict[str, Method] = {
     "async": Method(
@@ -64,7 +69,7 @@ METHODS: dict[str, Method] = {
         build=SteadyState,
         summary="small networks for little computation: inherits weights, freezes, stops early",
         source="Litzinger, Klos & Schiffmann",
-        for_topologies=True,
+        genomes="topologies",
         recipe="compact",
     ),
     "gradient": Method(
@@ -72,7 +77,7 @@ METHODS: dict[str, Method] = {
         summary="follows a gradient over the numbers of layers; keeps and trains on weights",
         source="Mitschke, Heizmann, Noffz & Wittmann",
         in_generations=True,
-        for_topologies=True,
+        genomes="topologies",
         recipe="gradient",
     ),
     "nsga2": Method(
@@ -95,6 +100,20 @@ METHODS: dict[str, Method] = {
         source="Kirkpatrick, Gelatt & Vecchi 1983",
         defaults={"crossover": 0.0, "mutation": 1.0},
     ),
+    "swarm": Method(
+        build=ParticleSwarm,
+        summary="particle swarm: points with momentum, drawn to the best places met",
+        source="Kennedy & Eberhart 1995; Clerc & Kennedy 2002",
+        in_generations=True,
+        genomes="vectors",
+    ),
+    "black-hole": Method(
+        build=BlackHole,
+        summary="black hole: points fall towards the best; the nearest are born again",
+        source="Hatamlou 2013",
+        in_generations=True,
+        genomes="vectors",
+    ),
     "random": Method(
         build=RandomSearch,
         summary="random networks, the yardstick of the others",
@@ -110,3 +129,9 @@ def build_strategy(
     if method not in METHODS:
         raise ConfigError(f"method must be one of {', '.join(METHODS)}, got {method}")
     return METHODS[method].build(space, options, objective, seed)
+
+
+def methods_for(command: str) -> list[str]:
+    """Return the names of the methods that search what a command does."""
+    kinds = ("all", _GENOMES[command])
+    return [name for name, one in METHODS.items() if one.genomes in kinds]

@@ -74,6 +74,16 @@ class EvolutionOptions(Options):
         50.0, "annealing: births in which the temperature halves", at_least=0.1
     )
 
+    inertia: float = option(
+        0.7298, "swarm: share of its velocity that a particle keeps", at_least=0, at_most=1
+    )
+    own_pull: float = option(
+        1.49618, "swarm: pull to the best place that a particle met", at_least=0, at_most=10
+    )
+    common_pull: float = option(
+        1.49618, "swarm: pull to the best place that any met", at_least=0, at_most=10
+    )
+
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for a value out of range, or values that contradict each other."""
         super().__post_init__()

@@ -42,6 +42,16 @@ class Space(Protocol[G]):
         """Return a feasible genome made from this one in small steps."""
 
 
+class CellSpace(Space[G], Protocol):
+    """A space of genomes of a fixed number of values, each with a range."""
+
+    def places(self, genome: G) -> Sequence[float]:
+        """Return where each value is in its range, in [0, 1]."""
+
+    def genome_at(self, places: Sequence[float]) -> G:
+        """Return the genome whose values are at these places in [0, 1], feasible or not."""
+
+
 class BlockSpace(Space[G], Protocol):
     """A space of genomes that a few numbers describe: see ``genomes.blocks``."""
 

@@ -8,7 +8,7 @@ It has the methods of evolution.strategy.Space. In every plan that it returns no
 frozen than included.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from numpy.random import Generator
@@ -17,7 +17,7 @@ from evoconv.errors import ConfigError
 from evoconv.genomes.constraints import Limits, violations
 from evoconv.genomes.shapes import Cost
 from evoconv.genomes.vary_vector import cross_vectors, mutate_vector
-from evoconv.genomes.vector import Cell, Vector, draw_vector
+from evoconv.genomes.vector import Cell, Vector, draw_vector, places_of, vector_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +75,14 @@ class PlanSpace:
     def cross(self, first: Vector, second: Vector, rng: Generator) -> Vector:
         """Return the first plan with the genes between two points of the second."""
         return self._tidy(cross_vectors(first, second, rng))
+
+    def places(self, genome: Vector) -> list[float]:
+        """Return where each gene is in its range, in [0, 1]."""
+        return places_of(genome, self.cells)
+
+    def genome_at(self, places: Sequence[float]) -> Vector:
+        """Return the plan whose genes are at these places in [0, 1] of their ranges."""
+        return self._tidy(vector_at(places, self.cells))
 
     def is_feasible(self, genome: Vector) -> bool:
         """Return whether the plan's network keeps all limits."""

@@ -13,6 +13,7 @@ from evoconv.errors import ConfigError
 from evoconv.genomes.genome_text import read_genome_text
 
 _MAX_CELLS = 10_000
+_BELOW_ONE = math.nextafter(1.0, 0.0)
 
 Value = int | float
 
@@ -95,7 +96,18 @@ class Vector:
 
 def draw_vector(cells: Sequence[Cell], rng: Generator) -> Vector:
     """Return a vector with each value drawn from its cell's range."""
-    return Vector(tuple(cell.at(rng.random()) for cell in cells))
+    return vector_at([rng.random() for _ in cells], cells)
+
+
+def vector_at(places: Sequence[float], cells: Sequence[Cell]) -> Vector:
+    """Return the vector whose values are at these places in [0, 1] of their cells' ranges."""
+    inside = (min(place, _BELOW_ONE) for place in places)
+    return Vector(tuple(cell.at(place) for cell, place in zip(cells, inside, strict=True)))
+
+
+def places_of(vector: Vector, cells: Sequence[Cell]) -> list[float]:
+    """Return where each value is in its cell's range, in [0, 1]."""
+    return [cell.place(value) for cell, value in zip(cells, vector.values, strict=True)]
 
 
 def _is_finite(number: Value) -> bool:

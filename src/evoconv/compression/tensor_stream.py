@@ -1,0 +1,151 @@
+"""A network's stored tensors as one stream of bits, and back.
+
+In the stream come, for all tensors, how they are stored; then each tensor: its values or codebooks
+as bytes, and its indices. Where a value is zero, rows and columns of nothing else are left out of
+these: a pruned network has many. (A tensor's rows are its first axis, its columns all others; for
+a layer these are the outputs and the inputs.) An input whose own layer gives nothing is likely not
+used, so those columns have a model of their own. docs/evo-format.md describes it byte by byte.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evoconv.compression.entropy import (
+    LARGEST_ALPHABET,
+    SymbolReader,
+    SymbolWriter,
+)
+from evoconv.compression.tensors import (
+    Bits,
+    DenseTensor,
+    SharedTensor,
+    StoredTensor,
+    from_bytes,
+    to_bytes,
+)
+from evoconv.errors import DataError
+
+Shape = tuple[int, ...]
+Flags = NDArray[np.bool_]
+
+_DENSE, _SHARED, _SHARED_BY_ROWS = range(3)
+_FORMS = 3
+_WIDTHS: tuple[Bits, ...] = (32, 16, 8)
+_BYTE = 256
+_NIBBLE = 16
+
+
+def write_tensors(tensors: Sequence[StoredTensor]) -> bytes:
+    """Return the tensors as bytes; their shapes are not in them."""
+    writer = SymbolWriter()
+    shared = [one for one in tensors if isinstance(one, SharedTensor)]
+    writer.write(np.array([_form(one) for one in tensors], np.int64), _FORMS)
+    widths = [_WIDTHS.index(one.bits) for one in tensors]
+    writer.write(np.array(widths, np.int64), len(_WIDTHS))
+    writer.write(np.array([one.has_zero for one in shared], np.int64), 2)
+    # Sizes as three hexadecimal digits: the upper ones are mostly alike, and soon cost nothing.
+    sizes = np.array([one.codebooks.shape[1] - 1 for one in shared], np.int64)
+    for shift in (8, 4, 0):
+        writer.write(np.asarray(sizes >> shift & (_NIBBLE - 1)), _NIBBLE)
+    before: Flags | None = None
+    for one in tensors:
+        if isinstance(one, DenseTensor):
+            _write_bytes(writer, to_bytes(one.values, one.bits), one.bits)
+            continue
+        stored = one.codebooks[:, int(one.has_zero) :]
+        _write_bytes(writer, to_bytes(stored, one.bits), one.bits)
+        size = one.codebooks.shape[1]
+        matrix = _matrix(one.indices)
+        if one.has_zero and matrix is not None:
+            rows, columns = np.any(matrix != 0, axis=1), np.any(matrix != 0, axis=0)
+            writer.write(rows.astype(np.int64), 2)
+            for chosen in _kinds_of_columns(columns.size, before):
+                writer.write(columns[chosen].astype(np.int64), 2)
+            writer.write(matrix[np.ix_(rows, columns)].reshape(-1), size)
+            before = rows
+        else:
+            writer.write(one.indices.reshape(-1), size)
+    return writer.to_bytes()
+
+
+def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, StoredTensor]:
+    """Return the tensors of these shapes, whose order is that of the writing.
+
+    Raises:
+        DataError: what the stream says of a tensor can't be so.
+    """
+    reader = SymbolReader(content)
+    forms = reader.read(len(shapes), _FORMS)
+    widths = [_WIDTHS[one] for one in reader.read(len(shapes), len(_WIDTHS))]
+    num_shared = int(np.count_nonzero(forms != _DENSE))
+    zeros = reader.read(num_shared, 2).astype(bool)
+    sizes = np.zeros(num_shared, np.int64)
+    for shift in (8, 4, 0):
+        sizes += reader.read(num_shared, _NIBBLE) << shift
+    heads = zip(zeros, sizes + 1, strict=True)
+    before: Flags | None = None
+    tensors: dict[str, StoredTensor] = {}
+    for (name, shape), form, bits in zip(shapes.items(), forms, widths, strict=True):
+        if form == _DENSE:
+            values = _read_values(reader, int(np.prod(shape)), bits).reshape(shape)
+            tensors[name] = DenseTensor(values=values, bits=bits)
+            continue
+        has_zero, size = next(heads)
+        groups = shape[0] if form == _SHARED_BY_ROWS and shape else 1
+        if groups * (size - has_zero) > max(_NIBBLE, np.prod(shape)):
+            raise DataError(f"{name} would have more shared values than weights")
+        codebooks = np.zeros((groups, size), np.float32)
+        stored = _read_values(reader, groups * int(size - has_zero), bits)
+        codebooks[:, int(has_zero) :] = stored.reshape(groups, -1)
+        indices = np.zeros(shape, np.int64)
+        matrix = _matrix(indices)
+        if has_zero and matrix is not None:
+            rows = reader.read(len(matrix), 2).astype(bool)
+            columns = np.zeros(matrix.shape[1], bool)
+            for chosen in _kinds_of_columns(columns.size, before):
+                columns[chosen] = reader.read(int(np.count_nonzero(chosen)), 2)
+            live = np.ix_(rows, columns)
+            inner = reader.read(int(rows.sum()) * int(columns.sum()), int(size))
+            matrix[live] = inner.reshape(matrix[live].shape)
+            before = rows
+        else:
+            indices.reshape(-1)[:] = reader.read(indices.size, int(size))
+        tensors[name] = SharedTensor(
+            codebooks=codebooks, indices=indices, has_zero=bool(has_zero), bits=bits
+        )
+    return tensors
+
+
+def _form(tensor: StoredTensor) -> int:
+    if isinstance(tensor, DenseTensor):
+        return _DENSE
+    assert tensor.codebooks.shape[1] <= LARGEST_ALPHABET
+    return _SHARED if len(tensor.codebooks) == 1 else _SHARED_BY_ROWS
+
+
+def _matrix(indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return a view with rows and columns; None of a tensor that has no such."""
+    if indices.ndim < 2 or not indices.size:
+        return None
+    return indices.reshape(len(indices), -1)
+
+
+def _kinds_of_columns(count: int, before: Flags | None) -> tuple[Flags, ...]:
+    """Return which columns belong to inputs that something comes from, and which to others."""
+    if before is None or count % before.size:
+        return (np.ones(count, bool),)
+    fed = np.repeat(before, count // before.size)
+    return (fed, ~fed)
+
+
+def _write_bytes(writer: SymbolWriter, content: NDArray[np.uint8], bits: Bits) -> None:
+    """Write first bytes of all values, then second bytes: each has its own likely ones."""
+    for plane in content.reshape(-1, bits // 8).T:
+        writer.write(plane.astype(np.int64), _BYTE)
+
+
+def _read_values(reader: SymbolReader, count: int, bits: Bits) -> NDArray[np.float32]:
+    planes = [reader.read(count, _BYTE) for _ in range(bits // 8)]
+    return from_bytes(np.stack(planes, 1).astype(np.uint8).reshape(-1), bits)
