@@ -333,10 +333,10 @@ def export_network(run: str | Path, *, format: str = "onnx", out: str | Path | N
 
 
 def load(folder: str | Path) -> "Classifier":
-    """Return the saved network of a run folder, or of its ``best/``.
+    """Return the saved network of a run folder, of its ``best/``, or of a compressed file.
 
     Raises:
-        StudyError: there is none, or it is damaged.
+        UserError: there is none, or it is damaged.
     """
     from evoconv.export.classifier import Classifier
 

@@ -28,11 +28,13 @@ class Clustering:
     Attributes:
         centroids: the mean weight of each, float64, ascending.
         starts: the lowest value of each but the first.
+        sizes: how many weights each has.
         error: sum of squared distances of all weights to their centroids.
     """
 
     centroids: NDArray[np.float64]
     starts: NDArray[np.float64]
+    sizes: NDArray[np.int64]
     error: float
 
     def indices(self, weights: Floats) -> NDArray[np.int64]:
@@ -91,7 +93,7 @@ class LayerClusterings:
         ends = self._ends[[0, *(np.flatnonzero(np.diff(labels)) + 1), -1]]
         sizes, sums = np.diff(ends), np.diff(self._sums[ends])
         error = float(np.sum(np.diff(self._squares[ends]) - sums**2 / sizes))
-        return Clustering(sums / sizes, self._sorted[ends[1:-1]], max(0.0, error))
+        return Clustering(sums / sizes, self._sorted[ends[1:-1]], sizes, max(0.0, error))
 
 
 def _as_float16(values: NDArray[np.float64]) -> NDArray[np.float64]:

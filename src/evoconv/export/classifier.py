@@ -16,6 +16,7 @@ from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.decode import decode_file
 from evoconv.data.image_set import ImageSet, Pixels, Preprocessing
 from evoconv.errors import ConfigError, DataError
+from evoconv.export.evo_file import SUFFIX, load_evo
 from evoconv.export.model_file import ModelDescription, load_model
 from evoconv.genomes.architecture import Architecture
 from evoconv.training.loop import predict_logits
@@ -60,9 +61,14 @@ class Classifier:
         model: the network, taking standardised images (B, C, H, W), giving logits (B, K).
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Load a folder that ``save_model`` wrote; raises ``StudyError`` where it is damaged."""
-        description, network = load_model(folder)
+    def __init__(self, path: Path) -> None:
+        """Load a folder that ``save_model`` wrote, or a compressed network.
+
+        Raises:
+            StudyError, DataError: it is missing or damaged.
+        """
+        load = load_evo if path.suffix == SUFFIX else load_model
+        description, network = load(path)
         self._description: ModelDescription = description
         self.model: nn.Module = network
 

@@ -44,6 +44,15 @@ class ModelDescription:
             self.preprocessing.width,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "genome": json.loads(self.architecture.to_json()),
+            "classes": self.classes,
+            "preprocessing": self.preprocessing.to_dict(),
+            "standardisation": asdict(self.standardisation),
+        }
+
 
 def save_model(folder: Path, description: ModelDescription, weights: bytes) -> None:
     """Write the model's two files; each is complete or absent, whatever happens.
@@ -54,10 +63,7 @@ def save_model(folder: Path, description: ModelDescription, weights: bytes) -> N
     text = json.dumps(
         {
             "format": _FORMAT,
-            "genome": json.loads(description.architecture.to_json()),
-            "classes": description.classes,
-            "preprocessing": description.preprocessing.to_dict(),
-            "standardisation": asdict(description.standardisation),
+            **description.to_dict(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         },
         indent=1,
@@ -113,14 +119,20 @@ def _read(folder: Path) -> tuple[ModelDescription, str]:
     except ValueError as error:
         raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error}") from error
     try:
-        return _description(content), str(content["weights_sha256"])
+        if content["format"] != _FORMAT:
+            raise DataError(f"format {content['format']} is unknown to this version")
+        return description_from(content), str(content["weights_sha256"])
     except (EvoconvError, KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error!s}") from error
 
 
-def _description(content: Any) -> ModelDescription:
-    if content["format"] != _FORMAT:
-        raise DataError(f"format {content['format']} is unknown to this version")
+def description_from(content: Any) -> ModelDescription:
+    """Return what ``to_dict`` gave, after JSON.
+
+    Raises:
+        EvoconvError, KeyError, TypeError, ValueError: it is something else; it may come from
+            anywhere.
+    """
     classes = content["classes"]
     if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
         raise DataError("classes must be a list of names")

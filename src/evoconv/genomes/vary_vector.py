@@ -43,6 +43,12 @@ def cross_vectors(first: Vector, second: Vector, rng: Generator) -> Vector:
     return Vector(cross_at_two_points(first.values, second.values, rng))
 
 
+def cross_uniformly(first: Vector, second: Vector, rng: Generator) -> Vector:
+    """Return a vector whose values are each taken from either, as a coin says."""
+    pairs = zip(first.values, second.values, strict=True)
+    return Vector(tuple(pair[int(rng.integers(2))] for pair in pairs))
+
+
 def cross_at_two_points(
     first: tuple[T, ...], second: tuple[T, ...], rng: Generator
 ) -> tuple[T, ...]:

@@ -1,0 +1,193 @@
+"""A compressed network as one file: what it is, how images get into it, and its tensors.
+
+docs/evo-format.md describes the bytes, so that other programs can read them. The file may come from
+anywhere: a checksum finds damage, every size is checked before memory is asked for, and nothing in
+it can run code.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evoconv.artifacts import write_atomically
+from evoconv.compression.tensor_stream import Shape, read_tensors, write_tensors
+from evoconv.compression.tensors import StoredTensor
+from evoconv.errors import DataError, EvoconvError, MissingExtra, StudyError
+from evoconv.export.model_file import ModelDescription, description_from
+from evoconv.networks.build import build_network
+
+SUFFIX = ".evo"
+# While it is read, a network takes about 20 bytes for each of its weights.
+MOST_WEIGHTS = 1 << 26
+
+_MAGIC = b"EVO\x01"
+_CHECKSUM = 4  # bytes
+_MOST_TEXT = 1_000_000
+_RAW_DEFLATE = -15
+# What descriptions are likely to say, the likeliest last: text that occurs here costs little.
+# It is part of the format and never changes.
+_LIKELY = (
+    b'"activation":"tanh""leaky-relu""hard-sigmoid","kind":"average","padding":"valid",'
+    b'"normalisation":"batch","bias":false,"reduction":"global-average"'
+    b'{"genome":{"backbone":"densenet-small","included":18,"excited_from":null,"dropout":0.0},'
+    b'{"layer":"residual","filters":32,"kernel":[3,3],"stride":[1,1],"activation":"relu",'
+    b'"bias":true,"normalisation":"none","dropout":0.0},'
+    b'{"layer":"dense","units":64,"activation":"relu","dropout":0.0,"bias":true,'
+    b'"normalisation":"none"}'
+    b'{"genome":{"features":[{"layer":"convolution","filters":16,"kernel":[3,3],"stride":[1,1],'
+    b'"padding":"same","activation":"relu","bias":true,"normalisation":"none","dropout":0.0},'
+    b'{"layer":"pooling","size":[2,2],"kind":"max","stride":null,"padding":"valid","dropout":0.0}'
+    b'],"classifier":[{"layer":"dense","units":120,"activation":"relu","dropout":0.0,"bias":true,'
+    b'"normalisation":"none"}],"reduction":"flatten"},"classes":10,"preprocessing":{"height":28,'
+    b'"width":28,"channels":1,"bit_depth":8,"resize":"fit"},"standardisation":{"mean":[0.'
+)
+
+
+def evo_bytes(description: ModelDescription, tensors: Mapping[str, StoredTensor]) -> bytes:
+    """Return the file of a network.
+
+    Args:
+        description: of which the tensors are.
+        tensors: all of the network's parameters and statistics, by their names in torch.
+    """
+    shapes = tensor_shapes(description)
+    assert {name: one.values.shape for name, one in tensors.items()} == shapes
+    content: dict[str, Any] = description.to_dict()
+    if description.classes == _numbered(len(description.classes)):
+        content["classes"] = len(description.classes)
+    text = json.dumps(content, separators=(",", ":")).encode()
+    deflate = zlib.compressobj(9, wbits=_RAW_DEFLATE, memLevel=9, zdict=_LIKELY)
+    head = deflate.compress(text) + deflate.flush()
+    body = _as_varint(len(head)) + head + write_tensors([tensors[name] for name in shapes])
+    return _MAGIC + zlib.crc32(body).to_bytes(_CHECKSUM, "big") + body
+
+
+def write_evo(
+    path: Path, description: ModelDescription, tensors: Mapping[str, StoredTensor]
+) -> int:
+    """Write the file, whole or not at all, and return its size in bytes.
+
+    Raises:
+        StudyError: the disk is full or can't be written.
+    """
+    content = evo_bytes(description, tensors)
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise StudyError(f"{path} can't be written: {error.strerror}") from error
+    return len(content)
+
+
+def read_evo(path: Path) -> tuple[ModelDescription, dict[str, StoredTensor]]:
+    """Return what the file holds.
+
+    Raises:
+        DataError: it is missing, damaged, no such file, or its network is too large.
+        MissingExtra: a package that it takes isn't installed.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+    try:
+        return _read(content)
+    except MissingExtra:
+        raise
+    except (EvoconvError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no compressed network, or damaged: {error}") from error
+
+
+def load_evo(path: Path) -> tuple[ModelDescription, nn.Module]:
+    """Return a compressed network, on the CPU and in evaluation mode, and its description."""
+    description, tensors = read_evo(path)
+    network = build_network(
+        description.architecture, description.input_shape, len(description.classes)
+    )
+    values = {name: torch.from_numpy(one.values) for name, one in tensors.items()}
+    network.load_state_dict(values, strict=False)  # counters of batches are not stored
+    return description, network.eval()
+
+
+def tensor_shapes(description: ModelDescription) -> dict[str, Shape]:
+    """Return the shape of each tensor of numbers that the network has, in their order."""
+    with torch.device("meta"):
+        network = build_network(
+            description.architecture, description.input_shape, len(description.classes)
+        )
+    return {name: tuple(one.shape) for name, one in stored_state(network).items()}
+
+
+def stored_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the network's parameters and statistics, without counters."""
+    state = network.state_dict()
+    return {name: one for name, one in state.items() if one.is_floating_point()}
+
+
+def _read(content: bytes) -> tuple[ModelDescription, dict[str, StoredTensor]]:
+    if content[:3] != _MAGIC[:3]:
+        raise DataError("it does not begin as one")
+    if content[:4] != _MAGIC:
+        raise DataError("its format is unknown to this version")
+    start = len(_MAGIC) + _CHECKSUM
+    body = content[start:]
+    if zlib.crc32(body).to_bytes(_CHECKSUM, "big") != content[len(_MAGIC) : start]:
+        raise DataError("its checksum is not the one stored")
+    size, begin = _read_varint(body)
+    description = _read_description(body[begin : begin + size])
+    shapes = _checked_shapes(description)
+    return description, read_tensors(body[begin + size :], shapes)
+
+
+def _read_description(head: bytes) -> ModelDescription:
+    inflate = zlib.decompressobj(wbits=_RAW_DEFLATE, zdict=_LIKELY)
+    try:
+        text = inflate.decompress(head, _MOST_TEXT)
+    except zlib.error as error:
+        raise DataError(f"its description is damaged: {error}") from error
+    if not inflate.eof:
+        raise DataError("its description is cut off or too long")
+    content = json.loads(text)
+    if isinstance(content, dict) and type(content.get("classes")) is int:
+        if not 0 < content["classes"] <= _MOST_TEXT:
+            raise DataError(f"it can't have {content['classes']} classes")
+        content["classes"] = list(_numbered(content["classes"]))
+    return description_from(content)
+
+
+def _checked_shapes(description: ModelDescription) -> dict[str, Shape]:
+    try:
+        shapes = tensor_shapes(description)
+    except (RuntimeError, OverflowError, ValueError) as error:
+        raise DataError(f"its network can't be built: {error}") from error
+    num_weights = sum(torch.Size(shape).numel() for shape in shapes.values())
+    if num_weights > MOST_WEIGHTS:
+        raise DataError(f"it has {num_weights:,} weights, more than {MOST_WEIGHTS:,}")
+    return shapes
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(count))
+
+
+def _as_varint(number: int) -> bytes:
+    """Return seven bits per byte, the lowest first; all but the last have the eighth bit set."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def _read_varint(content: bytes) -> tuple[int, int]:
+    """Return the number, and how many bytes it took."""
+    number = 0
+    for place, byte in enumerate(content[:4]):
+        number |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return number, place + 1
+    raise DataError("its description has no length")

@@ -1,0 +1,89 @@
+"""A network with shared weights: which values it has, and what they take."""
+
+import numpy as np
+import pytest
+
+from evoconv.compression.sharing import Shareable
+from evoconv.compression.tensor_stream import write_tensors
+from evoconv.compression.tensors import DenseTensor, SharedTensor
+from evoconv.errors import ConfigError
+
+LENET = {
+    "c1.weight": (6, 1, 5, 5),
+    "c1.bias": (6,),
+    "c2.weight": (16, 6, 5, 5),
+    "c2.bias": (16,),
+    "f1.weight": (120, 400),
+    "f1.bias": (120,),
+    "f2.weight": (84, 120),
+    "f2.bias": (84,),
+    "f3.weight": (10, 84),
+    "f3.bias": (10,),
+}
+WEIGHTS = [name for name in LENET if name.endswith("weight")]
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in LENET.items()}
+
+
+def test_each_layer_has_as_many_values_as_it_is_given(tensors: dict[str, np.ndarray]) -> None:
+    clusters = (2, 3, 5, 8, 13)
+    stored = Shareable(tensors, WEIGHTS).stored(clusters)
+    assert list(stored) == list(tensors)
+    for name, one in stored.items():
+        assert one.values.shape == tensors[name].shape
+        assert one.values.dtype == np.float32
+        if name in WEIGHTS:
+            count = clusters[WEIGHTS.index(name)]
+            assert np.unique(one.values).size == count
+            assert isinstance(one, SharedTensor)
+            error = np.square(one.values - tensors[name]).mean() / tensors[name].var()
+            # The error of a normal distribution's best quantiser is about 2.7 / k².
+            assert error < 2.8 / count**2
+        else:
+            assert isinstance(one, DenseTensor)
+            np.testing.assert_array_equal(one.values, tensors[name])
+
+
+@pytest.mark.parametrize(
+    ("clusters", "bits", "mean", "true"),
+    [((3, 4, 6, 4, 7), 32, 12.753, 10.96), ((3, 5, 3, 2, 2), 16, 20.545, 16.15)],
+)
+def test_the_account_has_the_published_ratio_and_the_true_one(
+    clusters: tuple[int, ...],
+    bits: int,
+    mean: float,
+    true: float,
+    tensors: dict[str, np.ndarray],
+) -> None:
+    account = Shareable(tensors, WEIGHTS, bits=bits).account(clusters)  # type: ignore[arg-type]
+    assert account.ratio_layer_mean == pytest.approx(mean, abs=5e-3)
+    assert account.ratio_formula == pytest.approx(true, abs=5e-3)
+
+
+@pytest.mark.parametrize("clusters", [(2, 2, 2, 2, 2), (3, 4, 6, 4, 7), (32, 32, 32, 32, 32)])
+def test_the_estimated_bytes_are_those_of_the_stream(
+    clusters: tuple[int, ...], tensors: dict[str, np.ndarray]
+) -> None:
+    network = Shareable(tensors, WEIGHTS, bits=16, dense_bits=8)
+    real = len(write_tensors(list(network.stored(clusters).values())))
+    assert network.account(clusters).bytes == pytest.approx(real, rel=0.01, abs=40)
+
+
+def test_less_precise_values_are_rounded(tensors: dict[str, np.ndarray]) -> None:
+    stored = Shareable(tensors, WEIGHTS, bits=8, dense_bits=16).stored((4,) * 5)
+    codebook = stored["f1.weight"]
+    assert isinstance(codebook, SharedTensor)
+    # Three bits after the first one.
+    fractions, _ = np.frexp(codebook.codebooks)
+    assert (fractions * 16 == np.round(fractions * 16)).all()
+    dense = stored["f1.bias"].values
+    np.testing.assert_array_equal(dense, tensors["f1.bias"].astype(np.float16))
+
+
+def test_a_network_without_weights_to_share_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no weights that can be shared"):
+        Shareable({"bias": np.zeros(3, np.float32)}, [])

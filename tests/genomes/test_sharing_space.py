@@ -1,0 +1,99 @@
+"""Numbers of clusters as genomes: whole, in range, within a limit of bytes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoconv.errors import ConfigError
+from evoconv.evolution.strategy import CellSpace
+from evoconv.genomes.sharing_space import SharingSpace, clusters_of, clusters_text
+from evoconv.genomes.vary_vector import cross_uniformly
+from evoconv.genomes.vector import Vector
+
+LAYERS = ("a", "b", "c")
+RANGES = ((2, 32), (3, 3), (1, 200))
+
+
+def space(max_bytes: int | None = None, **changes: object) -> SharingSpace:
+    given_values = {
+        "layers": LAYERS,
+        "ranges": RANGES,
+        "bytes_of": lambda clusters: 10.0 * sum(clusters),
+        "max_bytes": max_bytes,
+    }
+    return SharingSpace(**(given_values | changes))  # type: ignore[arg-type]
+
+
+def holds(genome: Vector) -> bool:
+    pairs = zip(genome.values, RANGES, strict=True)
+    return all(type(value) is int and low <= value <= high for value, (low, high) in pairs)
+
+
+@given(st.integers(0, 2**32), st.floats(1e-6, 1))
+def test_all_that_is_born_is_whole_and_in_range(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    own: CellSpace[Vector] = space()
+    first, second = own.sample(rng), own.sample(rng)
+    mutant, operator = own.mutate(first, rng, scale)
+    child = own.cross(first, second, rng)
+    anywhere = own.genome_at(rng.random(3).tolist())
+    assert all(map(holds, (first, second, mutant, child, anywhere)))
+    assert mutant != first
+    assert operator.startswith(("redraw", "step"))
+    assert own.genome_at(own.places(first)) == first
+
+
+@given(st.integers(0, 2**32))
+def test_repaired_genomes_keep_the_limit_and_have_no_more_clusters(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own = space(max_bytes=200)
+    genome = own.sample(rng)
+    repaired = own.repair(genome, rng)
+    assert own.is_feasible(repaired)
+    assert holds(repaired)
+    assert all(a <= b for a, b in zip(repaired.values, genome.values, strict=True))
+    assert (repaired == genome) == own.is_feasible(genome)
+
+
+def test_few_clusters_are_drawn_as_often_as_many() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [clusters_of(space().sample(rng))[0] for _ in range(2_000)]
+    # From 2 to 32 are four doublings.
+    assert 0.4 < np.mean(np.array(drawn) <= 8) < 0.6
+    assert set(drawn) == set(range(2, 33))
+
+
+def test_every_value_of_a_child_is_from_either_parent_by_a_fair_coin() -> None:
+    rng = np.random.default_rng(0)
+    first, second = Vector((0,) * 1_000), Vector((1,) * 1_000)
+    child = np.array(cross_uniformly(first, second, rng).values)
+    assert 0.45 < child.mean() < 0.55
+    # Neighbours don't come together, as they would between two points.
+    assert 400 < np.count_nonzero(np.diff(child)) < 600
+
+
+def test_a_space_of_one_genome_is_searched_without_an_end_in_sight() -> None:
+    own = space(ranges=((2, 2), (3, 3), (1, 1)))
+    rng = np.random.default_rng(0)
+    assert own.mutate(own.smallest(), rng)[0] == own.smallest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"ranges": ((2, 32), (5, 4), (1, 1))}, "b can't have 5 to 4 clusters"),
+        ({"ranges": ((0, 32), (3, 3), (1, 1))}, "a can't have 0 to 32 clusters"),
+        ({"max_bytes": 59}, r"--max-bytes 59: with the fewest .*\[2, 3, 1\] clusters, it takes 60"),
+        ({"seeds": (Vector((2, 3)),)}, r"3 layers to share, the seed \[2,3\] has 2"),
+        ({"seeds": (Vector((2, 3, 201)),)}, "c must have 1 to 200 clusters, got 201"),
+        ({"seeds": (Vector((2.5, 3, 1)),)}, "a must have 2 to 32 clusters, got 2.5"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        space(**changes)  # type: ignore[arg-type]
+
+
+def test_clusters_in_words() -> None:
+    assert clusters_text(Vector((3, 4, 6))) == "[3, 4, 6] clusters"
