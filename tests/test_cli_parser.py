@@ -50,7 +50,7 @@ def test_defaults_are_written_so_that_they_can_be_typed() -> None:
         text = default_text(rule_of(one), one.default)
         if text:
             group = next(name for name, kind in GROUPS.items() if kind is owner)
-            command = "transfer" if group == "transfer" else "evolve"
+            command = group if group in ("transfer", "compress") else "evolve"
             given = {one.name: text.replace(" ", "")}
             if command == "transfer":
                 given |= {"weights": "PRETRAINED"}

@@ -26,7 +26,7 @@ def test_every_option_is_explained() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_configuration_survives_json(recipe: str) -> None:
-    config = by_recipe(recipe, max_parameters="50k", seed=None)
+    config = by_recipe(recipe, time_s="5m")
     assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

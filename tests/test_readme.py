@@ -146,7 +146,9 @@ def test_the_example_runs(tmp_path: Path) -> None:
 def flags_of(capsys: pytest.CaptureFixture[str]) -> set[str]:
     """Return every flag that the help of a command shows."""
     for command in COMMANDS:
-        flag = "--help-all" if command in ("evolve", "transfer", "pretrain") else "--help"
+        flag = (
+            "--help-all" if command in ("evolve", "transfer", "pretrain", "compress") else "--help"
+        )
         with pytest.raises(SystemExit):
             main([command, flag])
     return set(re.findall(FLAG, capsys.readouterr().out))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evoconv.api import (
         Best,
         Result,
+        compress,
         evaluate,
         evolve,
         export_network,
@@ -29,6 +30,7 @@ __all__ = [
     "Result",
     "SearchFailed",
     "UserError",
+    "compress",
     "evaluate",
     "evolve",
     "export_network",

@@ -175,6 +175,33 @@ def pretrain(
     return _study("pretrain", source, out, "random", None, seed, None, watch, options)
 
 
+def compress(
+    model: str | Path,
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    method: str = "async",
+    seed: int | None = None,
+    watch: Watch | None = None,
+    **options: Any,
+) -> Result:
+    """Share the weights of a trained network, down to a small file; return the finished study.
+
+    Args:
+        model: the run folder of a finished study, or its ``best/``.
+        source: labelled images, as for ``evolve``; those that the network was trained with.
+        out: the run folder; None for a dated one under ``runs/``. The file is ``model.evo`` in it.
+        method: one that works on anything, or on numbers.
+        seed: fixes the random streams, where the network comes without a study: else that one's.
+        watch: is told what happens; None for silence.
+        options: any option of the command line, such as ``max_accuracy_drop`` or ``time``.
+
+    Raises:
+        UserError: a network, data or options that can't be used; the message is one sentence.
+    """
+    return _study("compress", source, out, method, None, seed, None, watch, options, model)
+
+
 def _study(
     command: str,
     source: str | Path,
@@ -185,6 +212,7 @@ def _study(
     fitness: "str | FitnessFunction | None",
     watch: Watch | None,
     options: dict[str, Any],
+    model: str | Path | None = None,
 ) -> Result:
     from evoconv.problems.fitness import FUNCTION
     from evoconv.session.studies import start_study
@@ -192,9 +220,16 @@ def _study(
     started_at = clock.time()
     changes = {field_of(name): value for name, value in options.items()}
     function = fitness if callable(fitness) else None
-    changes["fitness"] = fitness if function is None else FUNCTION
+    if fitness is not None:
+        changes["fitness"] = fitness if function is None else FUNCTION
     config = configure(
-        str(source), changes, method=method, recipe=recipe, seed=seed, command=command
+        str(source),
+        changes,
+        method=method,
+        recipe=recipe,
+        seed=seed,
+        command=command,
+        model=None if model is None else str(model),
     )
     where = None if out is None else Path(out)
     return Result(start_study(config, where, watch or Unwatched(), started_at, function))

@@ -27,6 +27,7 @@ from evoconv.genomes.seed_list import read_seeds
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.option_text import UNSET, flag_of, parse_option, read_as
 from evoconv.options import Options
+from evoconv.problems.compress_options import CompressOptions, Uncompressed
 from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
 from evoconv.problems.transfer_options import TransferOptions
@@ -50,15 +51,20 @@ GROUPS: Mapping[str, type[Options]] = {
     "evolution": EvolutionOptions,
     "space": SpaceOptions,
     "transfer": TransferOptions,
+    "compress": CompressOptions,
     "final": FinalOptions,
     "workers": WorkerOptions,
 }
 
 # What each command that begins a study has no use for.
 _UNUSED_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "evolve": ("transfer",),
-    "transfer": ("space",),
-    "pretrain": ("space", "evolution", "saving"),
+    "evolve": ("transfer", "compress"),
+    "transfer": ("space", "compress"),
+    "pretrain": ("space", "evolution", "saving", "compress"),
+    "compress": (
+        *("limits", "training", "augmentation", "stopping", "saving", "fitness"),
+        *("space", "transfer", "final"),
+    ),
 }
 
 _A_PLAN = ("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation")
@@ -66,6 +72,8 @@ _UNUSED_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "evolve": (),
     "transfer": ("learning_rate",),  # the plan's own counts
     "pretrain": (*_A_PLAN, "weights", "plan", "first_plan", "feature_cache"),
+    # What the network and its own study say.
+    "compress": (*("image_size", "resize", "folds", "affordable_evaluations"),),
 }
 
 # Stored beside them: how the final training goes, by --final-recipe.
@@ -96,10 +104,12 @@ class StudyConfig:
     evolution: EvolutionOptions
     space: SpaceOptions
     transfer: TransferOptions
+    compress: CompressOptions
     final: FinalOptions
     workers: WorkerOptions
     final_training: Recipe
     final_augmentation: Augmentation
+    uncompressed: Uncompressed | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -107,7 +117,7 @@ class StudyConfig:
 
 
 def options_of(command: str) -> Mapping[str, list["Field[Any]"]]:
-    """Return the options of ``evolve``, ``transfer`` or ``pretrain``, by the groups' names."""
+    """Return the options of each command that begins a study, by the groups' names."""
     groups, unused = _UNUSED_GROUPS[command], _UNUSED_OPTIONS[command]
     return {
         title: [one for one in fields(group) if one.name not in unused]
@@ -124,6 +134,7 @@ def configure(
     recipe: str | None = None,
     seed: int | None = None,
     command: str = "evolve",
+    model: str | None = None,
 ) -> StudyConfig:
     """Return the configuration of a new study.
 
@@ -133,7 +144,8 @@ def configure(
         method: a name in the catalogue of strategies.
         recipe: a name in ``RECIPES``; None for the method's own.
         seed: fixes the study's random streams; None draws one, which is stored.
-        command: what is wanted: ``evolve``, ``transfer`` or ``pretrain``.
+        command: what is wanted: ``evolve``, ``transfer``, ``pretrain`` or ``compress``.
+        model: path of the network that ``compress`` is about.
 
     Raises:
         ConfigError: an unknown name, or a value that can't be read or is out of range.
@@ -176,6 +188,7 @@ def configure(
         seed=secrets.randbits(32) if seed is None else seed,
         final_training=_take(Recipe, at_the_end),
         final_augmentation=_take(Augmentation, at_the_end),
+        uncompressed=None if model is None else Uncompressed(model=_from_anywhere(model)),
         **groups,
     )
 
@@ -231,12 +244,14 @@ def config_from_dict(content: Any) -> StudyConfig:
             )
             for title, group in _STORED_GROUPS.items()
         }
+        uncompressed = content.get("uncompressed")
         return StudyConfig(
             source=str(content["source"]),
             method=str(content["method"]),
             recipe=str(content["recipe"]),
             seed=int(content["seed"]),
             **groups,
+            uncompressed=None if uncompressed is None else Uncompressed(**uncompressed),
         )
     except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
         raise StudyError(

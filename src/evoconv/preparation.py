@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evoconv.artifacts import write_atomically
+from evoconv.base_network import measured, read_base, sharing_problem
 from evoconv.config import StudyConfig
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Declared, ImageSet
@@ -21,7 +22,7 @@ from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.vector import Vector
 from evoconv.problems.architecture import ArchitectureProblem
-from evoconv.problems.fitness import Judged, choose_objective
+from evoconv.problems.fitness import Judged, study_objective
 from evoconv.problems.problem import Problem
 from evoconv.problems.subject import Subject
 from evoconv.problems.transfer import TransferProblem
@@ -124,6 +125,8 @@ def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
         UserError: images or weights that can't be used, limits no network can meet, an unknown
             method.
     """
+    if config.uncompressed is not None:
+        return _prepare_compression(config, run, watch)
     pretrained = None
     if config.transfer.plan is not None:
         config, pretrained = reuse_plan(config, Path(config.transfer.plan))
@@ -153,8 +156,9 @@ def prepare_again(
         UserError: as ``prepare``, and ``StudyError`` if the images have changed, or its pretrained
             weights are gone.
     """
-    if config.transfer.weights is not None:
-        _check_pretrained(pretrained_file(run), data_note.get("pretrained_sha256"))
+    weights = None
+    if config.transfer.weights is not None or config.uncompressed is not None:
+        weights = _stored_weights(pretrained_file(run), data_note.get("pretrained_sha256"))
 
     def standardise(images: ImageSet, splits: SearchSplits) -> Standardisation:
         stored = data_note.get("standardisation")
@@ -162,7 +166,7 @@ def prepare_again(
             return Standardisation.of(images.images, splits.training)
         return Standardisation(mean=tuple(stored["mean"]), std=tuple(stored["std"]))
 
-    prepared = _prepare(config, run, watch, standardise)
+    prepared = _prepare(config, run, watch, standardise, weights)
     if data_note.get("digest") != prepared.image_set.digest:
         raise StudyError(f"the images of {config.source} have changed since the study began")
     return prepared
@@ -173,13 +177,27 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _check_pretrained(file: Path, digest: str | None) -> None:
+def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
+    assert config.uncompressed is not None, "it was asked"
+    base = read_base(config.uncompressed.model)
+    config = base.completed(config)
+    images = load_image_set(config.source, config.data, notify=watch.notify)
+    base.check(images)
+    splits = search_splits(images, config.split, config.seed)
+    config = measured(config, base, images, splits)
+    standardisation = base.description.standardisation
+    prepared = _prepare(config, run, watch, lambda *_: standardisation, base.weights)
+    return replace(prepared, pretrained=base.weights)
+
+
+def _stored_weights(file: Path, digest: str | None) -> bytes:
     try:
         content = file.read_bytes()
     except OSError as error:
         raise StudyError(f"the study's pretrained weights are missing: {file}") from error
     if digest_of(content) != digest:
         raise StudyError(f"{file} is damaged: its checksum is not the one stored")
+    return content
 
 
 def _completed(config: StudyConfig, pretrained: Pretrained) -> StudyConfig:
@@ -201,6 +219,7 @@ def _prepare(
     run: Path,
     watch: Watch,
     standardise: Callable[[ImageSet, SearchSplits], Standardisation],
+    weights: bytes | None = None,
 ) -> Prepared:
     devices = devices_of(config.workers)
     if config.saving.inherit and config.split.folds > 1:
@@ -208,7 +227,9 @@ def _prepare(
             f"--inherit needs a single hold-out, not --folds {config.split.folds}: the weights of"
             " one fold have seen the validation images of the others"
         )
-    objective = choose_objective(config.training.metric, config.fitness)
+    objective = study_objective(
+        config.training.metric, config.fitness, config.compress, config.uncompressed
+    )
     if isinstance(objective, Judged) and config.saving.max_trainings > 1:
         raise ConfigError(
             f"a function as fitness needs --max-trainings 1, not {config.saving.max_trainings}:"
@@ -216,7 +237,7 @@ def _prepare(
         )
     image_set = load_image_set(config.source, config.data, notify=watch.notify)
     splits = search_splits(image_set, config.split, config.seed)
-    problem = _problem(config, image_set, run)
+    problem = _problem(config, image_set, run, weights)
     # An unknown method is refused before anything is written.
     build_strategy(config.method, problem.space, config.evolution, objective, config.seed)
     return Prepared(
@@ -230,8 +251,11 @@ def _prepare(
     )
 
 
-def _problem(config: StudyConfig, image_set: ImageSet, run: Path) -> Problem:
+def _problem(config: StudyConfig, image_set: ImageSet, run: Path, weights: bytes | None) -> Problem:
     shape, num_classes = image_set.input_shape, len(image_set.classes)
+    if config.uncompressed is not None:
+        assert weights is not None, "they were read or stored"
+        return sharing_problem(config, pretrained_file(run), weights, shape, num_classes)
     if config.transfer.backbone is None:
         space = TopologySpace(config.space, shape, num_classes, config.limits)
         space.check_seeds()

@@ -94,6 +94,15 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "final_share": 0.9,
         "baseline": False,
     },
+    # The weights of a trained network, shared: short evaluations, and nothing is trained.
+    "compress": {
+        "population": 20,
+        "crossover": 0.9,
+        "mutation": 0.5,
+        "affordable_evaluations": None,
+        "final": "evolved",
+        "final_share": 0.1,
+    },
     # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
     # and He initialisation are the poster's; the numbers are the house's.
     "compact": {
@@ -169,7 +178,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 
 # The commands' own, of the same names; the others are for ``evolve``.
-_OWN = ("transfer", "pretrain")
+_OWN = ("transfer", "pretrain", "compress")
 
 
 def recipes_of(command: str) -> list[str]:

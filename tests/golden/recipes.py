@@ -21,8 +21,8 @@ _HEAD = """\
 A recipe is a set of defaults. Every number is an option, and an option that is given wins. `fast`
 finds as good a network as a short time allows; `long` is the same with a longer end; `paper` is the
 setting of Vidnerová and Neruda 2018, with Keras 2's defaults where the paper names none; `compact`
-and `gradient` are the methods' of these names, `transfer` and `pretrain` the commands'. In all of
-them, hard sigmoid is Keras 2's 0.2x + 0.5 and leaky ReLU has slope 0.1.
+and `gradient` are the methods' of these names, `transfer`, `pretrain` and `compress` the
+commands'. In all of them, hard sigmoid is Keras 2's 0.2x + 0.5 and leaky ReLU has slope 0.1.
 
 Where a recipe has a value that should not be, write `unset`: `--epoch-patience unset`.
 

@@ -44,8 +44,17 @@ def pretrain(parsed: argparse.Namespace, started_at: float) -> int:
     return _study(parsed, started_at, method="random")
 
 
+def compress(parsed: argparse.Namespace, started_at: float) -> int:
+    """Run a new study of shared weights to its end."""
+    return _study(parsed, started_at, method=parsed.method, model=parsed.network)
+
+
 def _study(
-    parsed: argparse.Namespace, started_at: float, method: str, recipe: str | None = None
+    parsed: argparse.Namespace,
+    started_at: float,
+    method: str,
+    recipe: str | None = None,
+    model: str | None = None,
 ) -> int:
     config = configure(
         parsed.source,
@@ -54,6 +63,7 @@ def _study(
         recipe=recipe,
         seed=parsed.seed,
         command=parsed.command,
+        model=model,
     )
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
@@ -244,6 +254,7 @@ COMMANDS: Mapping[str, Command] = {
     "evolve": evolve,
     "transfer": transfer,
     "pretrain": pretrain,
+    "compress": compress,
     "resume": resume,
     "finish": finish,
     "show": show,

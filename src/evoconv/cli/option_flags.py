@@ -39,6 +39,10 @@ COMMON = (
     "weights",
     "backbone",
     "plan",
+    "max_accuracy_drop",
+    "max_bytes",
+    "most_clusters",
+    "codebook_bits",
     "repeats",
     "baseline",
     "workers",
@@ -59,6 +63,7 @@ TITLES = {
     "evolution": "evolution",
     "space": "networks searched",
     "transfer": "how the pretrained network is used",
+    "compress": "compression",
     "final": "the end",
     "workers": "workers",
 }

@@ -57,6 +57,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _add_evolve(commands, show_all=show_all)
     _add_transfer(commands, show_all=show_all)
     _add_pretrain(commands, show_all=show_all)
+    _add_compress(commands, show_all=show_all)
     _add_resume(commands)
     _add_finish(commands)
     _add_show(commands)
@@ -142,6 +143,22 @@ def _add_pretrain(commands: "Commands[_Parser]", *, show_all: bool) -> None:
     )
     _add_source(parser)
     _add_study(parser, "pretrain", show_all=show_all)
+
+
+def _add_compress(commands: "Commands[_Parser]", *, show_all: bool) -> None:
+    parser = commands.add_parser(
+        "compress",
+        help="share the weights of a trained network, down to a small file",
+        usage="evoconv compress MODEL SOURCE [--max-accuracy-drop 1] [--time 10m] [OPTION...]",
+        description="Evolves how many different weights each layer of a trained network has, and"
+        " writes the\nsmallest file that keeps its accuracy; tests it once."
+        f"{_UNITS}",
+        epilog=_more_options(show_all),
+    )
+    parser.add_argument("network", metavar="MODEL", help="a run folder, or the best/ of one")
+    _add_source(parser)
+    _add_method(parser, methods_for("compress"))
+    _add_study(parser, "compress", show_all=show_all)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -64,24 +64,32 @@ class Shareable:
         self._dense_bits = dense_bits
         self.layers = tuple(LayerClusterings(tensors[name], name) for name in shared)
 
+    def one_shared(self, place: int, count: int) -> dict[str, StoredTensor]:
+        """Return all tensors as they are, but for one layer with so many values."""
+        whole: dict[str, StoredTensor] = {
+            name: DenseTensor(values=values) for name, values in self._tensors.items()
+        }
+        return whole | {self.names[place]: self._shared(place, count)}
+
     def stored(self, clusters: Sequence[int]) -> dict[str, StoredTensor]:
         """Return all tensors, the shared ones with so many values each."""
-        found: dict[str, StoredTensor] = {
-            name: DenseTensor(
-                values=rounded(values, self._dense_bits).reshape(values.shape),
-                bits=self._dense_bits,
-            )
-            for name, values in self._tensors.items()
-            if name not in self.names
-        }
-        for name, layer, count in zip(self.names, self.layers, clusters, strict=True):
-            clustering = layer.clustering(count)
-            found[name] = SharedTensor(
-                codebooks=rounded(clustering.centroids, self._bits)[None],
-                indices=clustering.indices(self._tensors[name]),
-                bits=self._bits,
-            )
-        return {name: found[name] for name in self._tensors}
+        found: dict[str, StoredTensor] = {}
+        for name, values in self._tensors.items():
+            if name in self.names:
+                place = self.names.index(name)
+                found[name] = self._shared(place, clusters[place])
+            else:
+                stored = rounded(values, self._dense_bits).reshape(values.shape)
+                found[name] = DenseTensor(values=stored, bits=self._dense_bits)
+        return found
+
+    def _shared(self, place: int, count: int) -> SharedTensor:
+        clustering = self.layers[place].clustering(count)
+        return SharedTensor(
+            codebooks=rounded(clustering.centroids, self._bits)[None],
+            indices=clustering.indices(self._tensors[self.names[place]]),
+            bits=self._bits,
+        )
 
     def account(self, clusters: Sequence[int]) -> Account:
         """Return what the network takes with so many values in each layer."""

@@ -51,7 +51,12 @@ class Method:
 
 
 # What the genomes of each command are: networks of layers, or rows of numbers.
-_GENOMES = {"evolve": "topologies", "transfer": "vectors", "pretrain": "vectors"}
+_GENOMES = {
+    "evolve": "topologies",
+    "transfer": "vectors",
+    "pretrain": "vectors",
+    "compress": "vectors",
+}
 
 METHODS: dict[str, Method] = {
     "async": Method(

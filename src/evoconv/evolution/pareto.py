@@ -16,7 +16,7 @@ from evoconv.records import Measurement, Objective
 Values = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-COSTS = ("parameters", "macs")
+COSTS = ("parameters", "macs", "bytes")
 """What counts beside the objective; lower is better."""
 
 

@@ -4,6 +4,7 @@ This is the only file that asks for the test split.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.image_set import ImageSet, Pixels
 from evoconv.data.splits import SplitOptions
 from evoconv.data.test_split import test_indices
+from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
-from evoconv.networks.weights import weights_to_bytes
+from evoconv.networks.weights import load_weights, weights_to_bytes
 from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.subject import Subject
 from evoconv.problems.training import FullTraining, curve_points
@@ -68,6 +70,29 @@ class TestEvolved:
         network = self.evolved.network(self.subject, workplace)
         trained_on = len(workplace.splits.folds[0][0])
         return _tested(network, workplace, self.split, self.study_seed, (), trained_on)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSaved:
+    """The task that tests a network with the weights in a file."""
+
+    __test__ = False
+
+    subject: Subject
+    file: Path
+    split: SplitOptions
+    study_seed: int
+
+    def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:  # noqa: ARG002
+        """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
+        image_set = workplace.image_set
+        network = self.subject.network(image_set.input_shape, len(image_set.classes))
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            raise StudyError(f"{self.file} can't be read: {error.strerror or error}") from error
+        load_weights(network, content)
+        return _tested(network, workplace, self.split, self.study_seed, (), 0)
 
 
 def test_logits(

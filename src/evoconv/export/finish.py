@@ -19,7 +19,7 @@ from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
-from evoconv.export.final import FinalTraining, TestEvolved, TrainFinal
+from evoconv.export.final import FinalTraining, TestEvolved, TestSaved, TrainFinal
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.shapes import Cost
@@ -30,6 +30,8 @@ from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.storage import Storage
 from evoconv.training.metrics import measure
+
+_Task = TrainFinal | TestEvolved | TestSaved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class Finish:
         note_name: the note of the study that holds what was done.
         time_left_s: seconds the trainings may take together, or None for as long as it needs.
         time_s: the whole command's limit, of which the baseline gets at most a tenth.
+        baseline_file: the baseline's weights, where it is not to be trained.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class Finish:
     num_training_images: int
     time_left_s: float | None
     time_s: float | None
+    baseline_file: Path | None = None
 
     def run_on(self, executor: Executor, watch: Callable[[list[Progress]], None]) -> dict[str, Any]:
         """Return the note of what was done: which weights were kept, and a row per training.
@@ -92,17 +96,18 @@ class Finish:
 
     def _jobs(
         self, kept: str, done: list[dict[str, Any]], slots: int
-    ) -> dict[int, tuple[str, TrainFinal | TestEvolved]]:
+    ) -> dict[int, tuple[str, _Task]]:
         """Return the trainings still to be done: number → (row's name, task)."""
         is_trained = kept != "evolved"
         repeats = self.options.repeats if is_trained else 1
         have = {(row["name"], row["number"]) for row in done}
         limit_s, baseline_limit_s = self._time_limits(repeats if is_trained else 0, slots)
-        jobs: dict[int, tuple[str, TrainFinal | TestEvolved]] = {}
+        jobs: dict[int, tuple[str, _Task]] = {}
         for number in range(repeats):
             task = self._trained(number, kept, limit_s) if is_trained else self._evolved()
             jobs[number] = ("repeat", task)
-        if self.options.baseline and (baseline_limit_s is None or baseline_limit_s >= 1.0):
+        has_time = baseline_limit_s is None or baseline_limit_s >= 1.0
+        if self.baseline_file is not None or (self.options.baseline and has_time):
             jobs[repeats] = ("baseline", self._baseline(baseline_limit_s))
         return {number: job for number, job in jobs.items() if (job[0], number) not in have}
 
@@ -123,7 +128,14 @@ class Finish:
         start = self._weights_of_search if kept == "continued" else None
         return self._training(self.subject, Purpose.FINAL, repeat, limit_s, start)
 
-    def _baseline(self, limit_s: float | None) -> TrainFinal:
+    def _baseline(self, limit_s: float | None) -> TrainFinal | TestSaved:
+        if self.baseline_file is not None:
+            return TestSaved(
+                subject=self.baseline,
+                file=self.baseline_file,
+                split=self.split,
+                study_seed=self.study_seed,
+            )
         return self._training(self.baseline, Purpose.BASELINE, 0, limit_s)
 
     def _training(
@@ -164,7 +176,7 @@ class Finish:
         executor: Executor,
         watch: Callable[[list[Progress]], None],
         note: dict[str, Any],
-        jobs: dict[int, tuple[str, TrainFinal | TestEvolved]],
+        jobs: dict[int, tuple[str, _Task]],
     ) -> None:
         """Run the jobs; store each as it ends."""
         titles = {number: title for number, (title, _) in jobs.items()}

@@ -16,6 +16,7 @@ from itertools import product
 from evoconv.errors import ConfigError
 from evoconv.options import Options, option
 from evoconv.problems.arithmetic import Expression, parse_expression
+from evoconv.problems.compress_options import CompressOptions, Uncompressed
 from evoconv.problems.objectives import OBJECTIVES, PricedObjective, TargetAccuracy
 from evoconv.records import Measurement, Objective
 
@@ -150,6 +151,27 @@ def _figures(measurement: Measurement) -> dict[str, float]:
     """Return what formulas and functions may name, as far as it was measured."""
     values = measurement.values
     return {name: values[stored] for name, stored in MEASURED.items() if stored in values}
+
+
+def study_objective(
+    metric: str,
+    fitness: FitnessOptions,
+    compress: CompressOptions,
+    uncompressed: Uncompressed | None,
+) -> Objective:
+    """Return what a study improves: of a compression the size of the file, at an accuracy.
+
+    Raises:
+        ConfigError: as ``choose_objective``.
+    """
+    if uncompressed is None:
+        return choose_objective(metric, fitness)
+    return TargetAccuracy(
+        name=OBJECTIVES["accuracy"].name,
+        direction=OBJECTIVES["accuracy"].direction,
+        target=max(0.0, uncompressed.accuracy - compress.max_accuracy_drop),
+        size="bytes",
+    )
 
 
 def choose_objective(metric: str, options: FitnessOptions) -> Objective:

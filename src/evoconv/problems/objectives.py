@@ -54,10 +54,13 @@ class TargetAccuracy(Objective):
         target: the accuracy, in [0, 1].
         slack: how many times its error candidates may have without being less fit, as a full
             training will correct the rest. It has no part in what counts as reached.
+        size: what there should be few of; parameters, or bytes of a compressed network, whose
+            accuracy is compared on the images that its own is known for: no luck is in that.
     """
 
     target: float
     slack: float = 1.0
+    size: str = "parameters"
 
     def fitness(self, measurement: Measurement) -> float:
         """Return minus the decades of parameters, and ``_WORTH`` of them per decade of error.
@@ -66,8 +69,8 @@ class TargetAccuracy(Objective):
         the smaller is fitter; below it size counts too, or a search would grow large networks
         before it begins to shrink them.
         """
-        excess = max(1.0, (1 - _cautious(measurement)) / self._least_error)
-        return -_WORTH * math.log10(excess) - _decades(measurement.values)
+        excess = max(1.0, (1 - self._cautious(measurement)) / self._least_error)
+        return -_WORTH * math.log10(excess) - _decades(measurement.values, self.size)
 
     def merit(self, measurement: Measurement) -> float:
         """Return the cautious accuracy in [0, 1] below the target; above it a number in (1, 2].
@@ -75,12 +78,12 @@ class TargetAccuracy(Objective):
         That is 1 + 1 / (1 + decades of parameters): the fewer, the higher.
         """
         if not self.is_reached(measurement):
-            return _cautious(measurement)
-        return 1 + 1 / (1 + _decades(measurement.values))
+            return self._cautious(measurement)
+        return 1 + 1 / (1 + _decades(measurement.values, self.size))
 
     def needed(self, fitness: float, costs: Mapping[str, float]) -> float:
         """Return the accuracy, without its standard error, that gives the fitness."""
-        decades = (-fitness - _decades(costs)) / _WORTH
+        decades = (-fitness - _decades(costs, self.size)) / _WORTH
         return math.inf if decades < 0 else max(0.0, 1 - self._least_error * 10**decades)
 
     @property
@@ -90,13 +93,14 @@ class TargetAccuracy(Objective):
 
     def is_reached(self, measurement: Measurement) -> bool:
         """Return whether the individual counts as having reached the target."""
-        return _cautious(measurement) >= self.target
+        return self._cautious(measurement) >= self.target
+
+    def _cautious(self, measurement: Measurement) -> float:
+        accuracy = measurement.values["validation_accuracy"]
+        if self.size != "parameters":
+            return accuracy
+        return max(0.0, accuracy - measurement.values.get("validation_accuracy_error", 0.0))
 
 
-def _cautious(measurement: Measurement) -> float:
-    error = measurement.values.get("validation_accuracy_error", 0.0)
-    return max(0.0, measurement.values["validation_accuracy"] - error)
-
-
-def _decades(costs: Mapping[str, float]) -> float:
-    return math.log10(max(1.0, costs.get("parameters", 1.0)))
+def _decades(costs: Mapping[str, float], size: str = "parameters") -> float:
+    return math.log10(max(1.0, costs.get(size, 1.0)))

@@ -77,6 +77,24 @@ class Augmentations:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compressed:
+    """What a compressed network's file takes.
+
+    Attributes:
+        dense_bytes: of its parameters in float32.
+        ratio_bytes: how many times more that is.
+        ratio_formula: by the published formula over all parameters.
+        ratio_layer_mean: the published figure, the mean of its layers' ratios.
+    """
+
+    bytes: int
+    dense_bytes: int
+    ratio_bytes: float
+    ratio_formula: float
+    ratio_layer_mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finalist:
     """A candidate trained in full before the choice.
 
@@ -191,4 +209,15 @@ def read_checked(note: Any) -> Checked:
         agrees=note["agrees"] is True,
         latency_s=float(note["latency_s"]),
         latency_n=int(note["latency_n"]),
+    )
+
+
+def read_compressed(note: Any) -> Compressed:
+    """Return the note on a compressed network's file."""
+    return Compressed(
+        bytes=int(note["bytes"]),
+        dense_bytes=int(note["dense_bytes"]),
+        ratio_bytes=float(note["ratio_bytes"]),
+        ratio_formula=float(note["ratio_formula"]),
+        ratio_layer_mean=float(note["ratio_layer_mean"]),
     )

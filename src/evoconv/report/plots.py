@@ -42,7 +42,7 @@ def fitness_figure(standing: Standing) -> Figure:
     heights = heights_of(standing, standing.evaluations)
     draw_metric_axis(axes, standing, heights)
     places = np.arange(1.0, len(heights) + 1)
-    _draw_trials(figure, axes, standing.evaluations, places, heights, colour="parameters")
+    _draw_trials(figure, axes, standing.evaluations, places, heights, colour=standing.size)
     _draw_failures(axes, standing.evaluations)
     _draw_best(axes, standing, heights)
     axes.set_xlabel("evaluations finished")
@@ -53,7 +53,7 @@ def fitness_figure(standing: Standing) -> Figure:
 
 
 def front_figure(standing: Standing) -> Figure:
-    """Return the figure: a dot per evaluation by its parameters, and the Pareto front.
+    """Return the figure: a dot per evaluation by its size, and the Pareto front.
 
     The front of three values, seen from the side of two: its line is the lower edge, and members
     above it are there for their multiply-accumulates.
@@ -62,10 +62,10 @@ def front_figure(standing: Standing) -> Figure:
     heights = heights_of(standing, standing.evaluations)
     draw_metric_axis(axes, standing, heights)
     axes.set_xscale("log")
-    sizes = values_of(standing.evaluations, "parameters")
+    sizes = values_of(standing.evaluations, standing.size)
     _draw_trials(figure, axes, standing.evaluations, sizes, heights, colour="macs")
     _draw_front(axes, standing)
-    axes.set_xlabel("parameters")
+    axes.set_xlabel(standing.size)
     axes.xaxis.set_major_locator(FixedLocator(_COUNTS))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -148,7 +148,7 @@ def _draw_front(axes: Axes, standing: Standing) -> None:
     if not standing.front:
         return
     heights = heights_of(standing, standing.front)
-    sizes = values_of(standing.front, "parameters")
+    sizes = values_of(standing.front, standing.size)
     order = np.argsort(sizes, kind="stable")
     edge = np.minimum.accumulate(heights[order])
     axes.step(sizes[order], edge, where="post", color=_BLUE, linewidth=1.2)
@@ -165,7 +165,9 @@ def _draw_front(axes: Axes, standing: Standing) -> None:
     if best is not None and best.individual.measurement is not None:
         own = heights_of(standing, [best])
         label = f"chosen: trial {best.number}"
-        axes.plot(values_of([best], "parameters"), own, "*", color=_RED, markersize=11, label=label)
+        axes.plot(
+            values_of([best], standing.size), own, "*", color=_RED, markersize=11, label=label
+        )
 
 
 def _best_value(standing: Standing) -> float | None:

@@ -67,6 +67,7 @@ def summary_of(standing: Standing) -> dict[str, Any]:
         **_best_figures(standing),
         **_test_figures(standing),
         **_baseline_figures(standing),
+        **_compression_figures(standing),
         **_class_figures(standing),
         "augmentations": _augmentation_figures(standing.augmentations),
         "finalists": [_finalist_figures(one, standing) for one in standing.finalists],
@@ -149,6 +150,18 @@ def _baseline_figures(standing: Standing) -> dict[str, Any]:
     }
 
 
+def _compression_figures(standing: Standing) -> dict[str, Any]:
+    """Return what the file takes, and the test accuracy of the network before."""
+    one = standing.compressed
+    names = ("bytes", "dense_bytes", "ratio_bytes", "ratio_formula", "ratio_layer_mean")
+    row = None if standing.final is None else standing.final.baseline
+    is_base = standing.size == "bytes" and row is not None
+    return {
+        **{name: None if one is None else getattr(one, name) for name in names},
+        "base_test_accuracy": row.test["accuracy"] if is_base and row is not None else None,
+    }
+
+
 def _class_figures(standing: Standing) -> dict[str, Any]:
     """Return recall and confusion of the saved network, which is the first repeat."""
     final, images = standing.final, standing.images
@@ -205,7 +218,9 @@ def _finalist_figures(one: Finalist, standing: Standing) -> dict[str, Any]:
 def _front_figures(trial: Trial) -> dict[str, Any]:
     measured = trial.individual.measurement
     assert measured is not None, "the front is measured"
-    names = ("validation_accuracy", "parameters", "macs", "memory_bytes")
+    is_packed = "bytes" in measured.values
+    costs = ("bytes",) if is_packed else ("parameters", "macs", "memory_bytes")
+    names = ("validation_accuracy", *costs)
     return {"trial": trial.number, **{name: measured.values.get(name) for name in names}}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.plan_space import plan_text
+from evoconv.genomes.sharing_space import clusters_text
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vector import Vector
 from evoconv.records import Failure, Genome, Individual
@@ -41,10 +42,12 @@ def measures_text(metric: str, values: Mapping[str, float]) -> str:
 
 
 def trial_text(individual: Individual, metric: str) -> str:
-    """Return 'trial 17: accuracy 98.72 %, 23.4k parameters, 1.2M MACs'."""
+    """Return 'trial 17: accuracy 98.72 %, 23.4k parameters, 1.2M MACs', or bytes instead."""
     measured = individual.measurement
     values = {} if measured is None else measured.values
     text = f"trial {individual.number}: {measures_text(metric, values)}"
+    if "bytes" in values:
+        return f"{text}, {format_bytes(int(values['bytes']))}"
     for name, noun in (("parameters", "parameters"), ("macs", "MACs")):
         if name in values:
             text += f", {format_count(values[name])} {noun}"
@@ -54,7 +57,9 @@ def trial_text(individual: Individual, metric: str) -> str:
 def network_text(genome: Genome) -> str:
     """Return the layers in one line: 'convolution 22 5×5 → max pooling 2×2 → dense 120'."""
     if isinstance(genome, Vector):
-        return plan_text(genome)
+        # A plan of transfer has a learning rate, which is written as a fraction.
+        is_plan = any(isinstance(one, float) for one in genome.values)
+        return plan_text(genome) if is_plan else clusters_text(genome)
     if not isinstance(genome, Topology):
         return genome.digest
     layers = [*genome.features, *genome.classifier]

@@ -79,6 +79,8 @@ def _where_things_are(standing: Standing) -> list[str]:
     if (run / "best" / "model.json").is_file():
         state = "" if standing.is_complete else ", the best so far"
         sentences.append(f"network: {run / 'best'}{state}")
+        if standing.compressed is not None:
+            sentences.append(f"file:    {run / 'model.evo'}")
         sentences.append(f"use it:  evoconv predict {shlex.quote(str(run))} IMAGE...")
     elif standing.shown is not None:
         study = shlex.quote(str(run.parent))

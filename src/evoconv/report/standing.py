@@ -18,13 +18,15 @@ from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.archive import Archive
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.topology import Topology
-from evoconv.problems.fitness import FitnessOptions, choose_objective
+from evoconv.problems.compress_options import CompressOptions, Uncompressed
+from evoconv.problems.fitness import FitnessOptions, study_objective
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.records import Measurement, Objective, Trial, TrialState
 from evoconv.report.notes import (
     DAMAGE,
     Augmentations,
     Checked,
+    Compressed,
     Final,
     Finalist,
     FinalRow,
@@ -32,6 +34,7 @@ from evoconv.report.notes import (
     Retrained,
     read_augmentations,
     read_checked,
+    read_compressed,
     read_final,
     read_finalists,
     read_images,
@@ -52,6 +55,9 @@ T = TypeVar("T")
 
 # Shorter gaps in which no worker runs belong to the search; longer ones lie between two sessions.
 _SESSION_GAP_S = 1.0
+
+
+_Other = tuple[Final, Checked | None, Compressed | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +89,26 @@ class Standing:
     finalists: tuple[Finalist, ...] = ()
     final: Final | None = None
     checked: Checked | None = None
+    compressed: Compressed | None = None
     retrained: Mapping[int, tuple[Retrained, ...]] = field(default_factory=dict)
     versions: Mapping[str, str]
     shown: int | None = None
-    others: Mapping[int, tuple[Final, Checked | None]] = field(default_factory=dict)
+    others: Mapping[int, _Other] = field(default_factory=dict)
 
     def of_trial(self, number: int | None) -> "Standing":
         """Return the study with another trial in the place of the best; None changes nothing."""
         if number is None or (self.final is not None and number == self.final.trial):
             return self
-        final, checked = self.others.get(number, (None, None))
+        final, checked, compressed = self.others.get(number, (None, None, None))
         folder = Finished(run=self.run, number=number).folder
-        return replace(self, run=folder, shown=number, final=final, checked=checked)
+        return replace(
+            self,
+            run=folder,
+            shown=number,
+            final=final,
+            checked=checked,
+            compressed=compressed,
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -114,6 +128,11 @@ class Standing:
             return None
         measured = self.measured_best
         return measured is not None and self.objective.is_reached(measured)
+
+    @property
+    def size(self) -> str:
+        """What networks should have few of: ``parameters``, or ``bytes`` of their file."""
+        return self.objective.size if isinstance(self.objective, TargetAccuracy) else "parameters"
 
     @property
     def measured_best(self) -> Measurement | None:
@@ -240,7 +259,12 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             recipe=str(storage.config["recipe"]),
             seed=int(storage.config["seed"]),
             metric=metric,
-            objective=choose_objective(metric, FitnessOptions(**storage.config.get("fitness", {}))),
+            objective=study_objective(
+                metric,
+                FitnessOptions(**storage.config.get("fitness", {})),
+                CompressOptions(**storage.config.get("compress", {})),
+                _optional(lambda note: Uncompressed(**note), storage.config.get("uncompressed")),
+            ),
             limits=Limits(**storage.config.get("limits", {})),
             trials=trials,
             told=told,
@@ -252,6 +276,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             finalists=_read_finalists(storage, trials),
             final=final,
             checked=_optional(read_checked, storage.note(own.checked_note)),
+            compressed=_optional(read_compressed, storage.note(own.compressed_note)),
             retrained=_read_retrained(storage, trials),
             others=_read_others(storage, run, trials),
             versions={str(k): str(v) for k, v in (storage.note("versions") or {}).items()},
@@ -284,15 +309,14 @@ def _read_retrained(storage: Storage, trials: Sequence[Trial]) -> dict[int, tupl
     return found
 
 
-def _read_others(
-    storage: Storage, run: Path, trials: Sequence[Trial]
-) -> dict[int, tuple[Final, Checked | None]]:
+def _read_others(storage: Storage, run: Path, trials: Sequence[Trial]) -> dict[int, _Other]:
     others = {}
     for place in finished_trials(run, storage.note_names()):
         final = _read_final(storage, place, trials)
         if final is not None:
             checked = _optional(read_checked, storage.note(place.checked_note))
-            others[final.trial] = (final, checked)
+            compressed = _optional(read_compressed, storage.note(place.compressed_note))
+            others[final.trial] = (final, checked, compressed)
     return others
 
 

@@ -13,7 +13,7 @@ from evoconv.problems.fitness import formula_of
 from evoconv.problems.objectives import TargetAccuracy
 from evoconv.problems.transfer_options import NO_ROOM
 from evoconv.records import Measurement, Trial
-from evoconv.report.notes import Augmentations, Images
+from evoconv.report.notes import Augmentations, Compressed, Images
 from evoconv.report.sentences import counts_text, limits_text, measure_text, network_text, printable
 from evoconv.report.standing import Standing
 from evoconv.training.options import METRICS
@@ -53,8 +53,19 @@ def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType
         f" {format_bytes(summary['peak_activation_bytes'])} peak activations; MACs are"
         " multiply-accumulates per image"
     )
+    if standing.compressed is not None:
+        layers = Group(layers, Text(_compressed_text(standing.compressed)))
     origin = f"Network: trial {best.number} ({printable(best.individual.operator)})"
     return Group(Text(origin, style="bold"), layers, Text(memory), *_latency(standing))
+
+
+def _compressed_text(one: Compressed) -> str:
+    return (
+        f"model.evo: {format_bytes(one.bytes)}, {one.ratio_bytes:.1f} times smaller than its"
+        f" parameters in float32 ({format_bytes(one.dense_bytes)}); by the published formula"
+        f" {one.ratio_formula:.1f} over all parameters, {one.ratio_layer_mean:.1f} as the mean of"
+        " its layers"
+    )
 
 
 def _layers_table(topology: Topology, images: Images, summary: dict[str, Any]) -> Table:
@@ -82,7 +93,9 @@ def measures_table(summary: dict[str, Any]) -> RenderableType:
         table.add_row("test", *_measures(summary, "test_"), _count(summary["parameters"]))
     if summary["baseline_test_accuracy"] is not None:
         parameters = _count(summary["baseline_parameters"])
-        table.add_row("baseline, test", *_measures(summary, "baseline_test_"), parameters)
+        is_compressed = summary.get("base_test_accuracy") is not None
+        name = "before, test" if is_compressed else "baseline, test"
+        table.add_row(name, *_measures(summary, "baseline_test_"), parameters)
     return Group(table, *(Text(printable(one)) for one in _remarks(summary)))
 
 
@@ -101,10 +114,8 @@ def front_table(standing: Standing) -> RenderableType:
         # Evenly over the front, its two ends included.
         step = (len(front) - 1) / (_MAX_FRONT - 1)
         shown = tuple(front[round(index * step)] for index in range(_MAX_FRONT))
-    title = (
-        "Pareto front: no other evaluation is as accurate with as few parameters and"
-        " multiply-accumulates"
-    )
+    sizes = "bytes" if standing.size == "bytes" else "parameters and multiply-accumulates"
+    title = f"Pareto front: no other evaluation is as accurate with as few {sizes}"
     if len(shown) < len(front):
         title += f" ({len(shown)} of {len(front)})"
     return _trials_table(title, shown, standing)
@@ -142,9 +153,10 @@ def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> Re
     by_formula = formula_of(standing.objective) is not None
     columns = ["fitness"] if by_formula else []
     columns += [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
-    table = new_table(
-        "trial", *columns, "parameters", "MACs", "memory", "time", "made by", num_left=0
-    )
+    sizes = ["parameters", "MACs", "memory"]
+    if standing.size == "bytes":
+        sizes = ["file", "clusters"]
+    table = new_table("trial", *columns, *sizes, "time", "made by", num_left=0)
     table.columns[-1].justify = "left"
     # It gives way where the terminal is narrow; figures never do.
     table.columns[-1].no_wrap = False
@@ -238,7 +250,9 @@ def _savings_text(savings: dict[str, float | None]) -> str:
 
 def _target_text(standing: Standing) -> str:
     assert isinstance(standing.objective, TargetAccuracy)
-    target = f"{format_percent(standing.objective.target)} validation accuracy less its error"
+    target = f"{format_percent(standing.objective.target)} validation accuracy"
+    if standing.size == "parameters":
+        target += " less its error"
     if standing.target_reached:
         return f"{target}: reached"
     if standing.shown is not None:
@@ -273,7 +287,7 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
             f" {summary['repeats']} trainings), from {format_percent(low)} to"
             f" {format_percent(high)}; the first one is saved"
         )
-    if summary["kept"] == "evolved":
+    if summary["kept"] == "evolved" and summary.get("base_test_accuracy") is None:
         remarks.append(f"the weights are those of the search: {summary['kept_why']}")
     if summary["kept"] == "continued":
         remarks.append("the weights are those of the search, trained further")
@@ -286,11 +300,17 @@ def _trial_cells(trial: Trial, measured: Measurement, metric: str) -> list[str]:
     values = measured.values
     shown = [metric] if metric == "accuracy" else [metric, "accuracy"]
     memory = values.get("memory_bytes")
-    return [
-        *(_value_text(name, values) for name in shown),
+    sizes = [
         _count(values.get("parameters")),
         _count(values.get("macs")),
         "–" if memory is None else format_bytes(memory),
+    ]
+    if "bytes" in values:
+        clusters = network_text(trial.individual.genome).removesuffix(" clusters")
+        sizes = [format_bytes(values["bytes"]), clusters]
+    return [
+        *(_value_text(name, values) for name in shown),
+        *sizes,
         format_duration(trial.seconds),
         printable(trial.individual.operator),
     ]

@@ -11,11 +11,13 @@ from evoconv.export.finalists import Finalists
 from evoconv.export.finish import Finish, is_kept, save_search_weights
 from evoconv.export.options import FinalOptions
 from evoconv.problems.training import TrainingSetting
+from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
 from evoconv.report.plots import save_plots
 from evoconv.report.result import write_result
 from evoconv.report.standing import read_standing
 from evoconv.session.context import Session
+from evoconv.session.shared import keep_shared_weights, pack
 from evoconv.study.finished import Finished
 
 
@@ -42,6 +44,10 @@ class Finishing:
         session, config = self.session, self.session.config
         prepared = session.prepared
         subject = prepared.problem.subject(trial.individual.genome)
+        problem = prepared.problem
+        compression = problem if isinstance(problem, WeightSharingProblem) else None
+        if compression is not None:
+            keep_shared_weights(session, compression, trial)
         finish = Finish(
             folder=self.folder,
             note_name=self._place.final_note,
@@ -59,10 +65,13 @@ class Finishing:
             num_training_images=len(prepared.splits.training),
             time_left_s=self._left_for_training_s(trial),
             time_s=session.timetable.time_s,
+            baseline_file=None if compression is None else compression.base.weights,
         )
         note = finish.run_on(executor, session.watch.finishing)
         if note["why"] and note["why"] != "asked for":
             session.watch.notify(f"the network keeps its weights from the search: {note['why']}")
+        if compression is not None:
+            pack(session, compression, trial, self._place)
 
     def setting(self, executor: Executor) -> TrainingSetting:
         """Return how the final trainings go, with the augmentation that suits if one was found."""

@@ -14,13 +14,17 @@ from pathlib import Path
 
 from evoconv.config import StudyConfig, check_generations, config_from_dict
 from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
+from evoconv.execution.executor import Executor
 from evoconv.genomes.architecture import read_genome
 from evoconv.preparation import Prepared, prepare, prepare_again
 from evoconv.problems.fitness import FUNCTION, FitnessFunction
+from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
-from evoconv.session.search import Search
+from evoconv.session.search import Candidates, Search
+from evoconv.session.shared import SharedCandidates
+from evoconv.session.trained import TrainedCandidates
 from evoconv.study.finished import FINALISTS_NOTE
 from evoconv.study.lock import lock_folder
 from evoconv.study.runner import INTERRUPTED
@@ -232,7 +236,8 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
     # Before the first worker: whoever interrupts from here on is told how to go on.
     begin(session)
     with session.executor() as executor:
-        search = Search(session=session, executor=executor, setting=session.setting(executor))
+        candidates = _candidates(session, executor)
+        search = Search(session=session, executor=executor, candidates=candidates)
         reason, best = search.run()
         if reason == INTERRUPTED:
             raise KeyboardInterrupt
@@ -245,6 +250,14 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
         setting = finishing.tuned_setting(executor)
         trial = finishing.choose(executor, setting, session.storage.trial(best.number))
         finishing.train(executor, setting, trial, session.config.final)
+
+
+def _candidates(session: Session, executor: Executor) -> Candidates:
+    problem = session.prepared.problem
+    if isinstance(problem, WeightSharingProblem):
+        return SharedCandidates(session=session, executor=executor, problem=problem)
+    setting = session.setting(executor)
+    return TrainedCandidates(session=session, executor=executor, setting=setting)
 
 
 def begin(session: Session) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_FINAL, _CHECKED = "final", "checked"
+_FINAL, _CHECKED, _COMPRESSED = "final", "checked", "compressed"
 
 AUGMENTATIONS_NOTE = "augmentations"
 """Name of the note on augmentations compared before the final trainings."""
@@ -33,6 +33,16 @@ class Finished:
     def final_note(self) -> str:
         """Name of the note about its trainings."""
         return _FINAL if self.number is None else f"{_FINAL} {self.number}"
+
+    @property
+    def compressed_file(self) -> Path:
+        """The network as one small file, where the study is a compression."""
+        return self.folder / "model.evo"
+
+    @property
+    def compressed_note(self) -> str:
+        """Name of the note about the size of that."""
+        return _COMPRESSED if self.number is None else f"{_COMPRESSED} {self.number}"
 
     @property
     def checked_note(self) -> str:

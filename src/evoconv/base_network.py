@@ -1,0 +1,145 @@
+"""The trained network that a compression begins with, and what its own study says of images."""
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from evoconv.compression.tensors import Bits
+from evoconv.config import StudyConfig, config_from_dict
+from evoconv.data.batches import ImageTensor
+from evoconv.data.image_set import ImageSet
+from evoconv.data.splits import SearchSplits
+from evoconv.errors import DataError
+from evoconv.export.model_file import ModelDescription, read_model
+from evoconv.genomes.architecture import read_architecture, read_genome
+from evoconv.networks.build import build_network
+from evoconv.networks.measured_cost import measured_cost
+from evoconv.networks.weights import load_weights
+from evoconv.problems.shared_weights import Base
+from evoconv.problems.subject import Subject
+from evoconv.problems.weight_sharing import WeightSharingProblem
+from evoconv.study.storage import FILE_NAME, Storage
+from evoconv.training.loop import predict_logits
+from evoconv.training.metrics import measure
+from evoconv.training.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseNetwork:
+    """A saved network: its description, its file of weights, and the study that made it, if any."""
+
+    description: ModelDescription
+    weights: bytes
+    study: StudyConfig | None
+
+    def completed(self, config: StudyConfig) -> StudyConfig:
+        """Return the configuration for images as the network takes them.
+
+        Images that its own study held out for the test stay held out: splits and seed are that
+        study's.
+        """
+        shape = self.description.preprocessing
+        data = replace(config.data, image_size=f"{shape.height}x{shape.width}", resize=shape.resize)
+        config = replace(config, data=data)
+        if self.study is None:
+            return config
+        return replace(config, split=self.study.split, seed=self.study.seed)
+
+    def network(self) -> nn.Module:
+        """Return the network; ``StudyError`` if its weights don't fit."""
+        shape = self.description.input_shape
+        network = build_network(self.description.architecture, shape, len(self.description.classes))
+        load_weights(network, self.weights)
+        return network
+
+    def check(self, images: ImageSet) -> None:
+        """Raise ``DataError`` unless the images are of the kind that the network was made for."""
+        if images.classes != self.description.classes:
+            raise DataError(
+                f"the network tells {_listed(self.description.classes)} apart, the images are of"
+                f" {_listed(images.classes)}"
+            )
+        if images.preprocessing != self.description.preprocessing:
+            mine, theirs = self.description.preprocessing, images.preprocessing
+            raise DataError(
+                f"the network takes images of {mine.channels} channels and {mine.bit_depth} bits,"
+                f" these have {theirs.channels} and {theirs.bit_depth}"
+            )
+
+
+def read_base(model: str) -> BaseNetwork:
+    """Return the network of a run folder or of its ``best/``; ``StudyError`` if there is none."""
+    path = Path(model).expanduser()
+    run = path.parent if path.name == "best" and not (path / "best").is_dir() else path
+    best = run / "best"
+    description, weights = read_model(best if best.is_dir() else path)
+    study = None
+    if (run / FILE_NAME).is_file():
+        with closing(Storage.open(run, read_genome)) as storage:
+            study = config_from_dict(storage.config)
+    return BaseNetwork(description=description, weights=weights, study=study)
+
+
+def sharing_problem(
+    config: StudyConfig,
+    file: Path,
+    weights: bytes,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> WeightSharingProblem:
+    """Return the problem of a compression; workers will find its weights in the file.
+
+    Raises:
+        ConfigError: the network has nothing to share.
+        StudyError: the weights are not the network's.
+    """
+    options = config.compress
+    assert config.uncompressed is not None, "only a compression has this problem"
+    architecture = read_architecture(config.uncompressed.architecture)
+    with torch.device("meta"):
+        cost = measured_cost(
+            build_network(architecture, input_shape, num_classes), input_shape, config.limits.bits
+        )
+    base = Base(
+        subject=Subject(architecture=architecture),
+        weights=file,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        bits=cast(Bits, options.codebook_bits),
+        dense_bits=cast(Bits, options.bias_bits),
+    )
+    return WeightSharingProblem(
+        base=base,
+        shareable=base.shareable(weights),
+        base_cost=cost,
+        limits=config.limits,
+        max_bytes=options.max_bytes,
+        most_clusters=options.most_clusters,
+        range_accuracy=config.uncompressed.accuracy - options.largest_range_drop,
+    )
+
+
+def measured(
+    config: StudyConfig, base: BaseNetwork, images: ImageSet, splits: SearchSplits
+) -> StudyConfig:
+    """Return the configuration with what the network is, and its own validation accuracy."""
+    cpu = torch.device("cpu")
+    source = ImageTensor(images.images, images.labels, base.description.standardisation, cpu)
+    (_, rows), *_ = splits.folds
+    logits = predict_logits(base.network(), source, torch.from_numpy(rows), Precision())
+    assert config.uncompressed is not None, "only a compression has a base"
+    uncompressed = replace(
+        config.uncompressed,
+        architecture=base.description.architecture.to_json(),
+        accuracy=measure(logits.numpy(), images.labels[rows])["accuracy"],
+    )
+    return replace(config, uncompressed=uncompressed)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{len(names)} classes ({shown}{', …' if len(names) > 3 else ''})"

@@ -1,0 +1,175 @@
+"""The evaluation of shared weights: measured on validation images; nothing is trained."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from evoconv.compression.sharing import Shareable
+from evoconv.compression.tensors import Bits, StoredTensor
+from evoconv.errors import StudyError
+from evoconv.execution.executor import Control
+from evoconv.genomes.shapes import Cost
+from evoconv.networks.weights import load_weights, read_tensors, weights_to_bytes
+from evoconv.problems.candidate import named_measures
+from evoconv.problems.subject import Subject
+from evoconv.problems.training import stratified_subset
+from evoconv.problems.workplace import Workplace
+from evoconv.records import Measurement
+from evoconv.training.loop import predict_logits
+from evoconv.training.metrics import measure
+from evoconv.training.precision import Precision
+
+# To see whether a layer does well enough; the rest is judged by all validation images.
+_ENOUGH_IMAGES = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A trained network whose weights are to be shared.
+
+    Attributes:
+        weights: its file.
+        bits: of a shared value as it is stored.
+        dense_bits: of all others.
+    """
+
+    subject: Subject
+    weights: Path
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    bits: Bits
+    dense_bits: Bits
+
+    def network(self, content: bytes) -> nn.Module:
+        """Return the network with the content of its file; ``StudyError`` if that doesn't fit."""
+        network = self.subject.network(self.input_shape, self.num_classes)
+        load_weights(network, content)
+        return network.eval()
+
+    def with_tensors(self, tensors: Mapping[str, StoredTensor]) -> bytes:
+        """Return the content of a file of the network with the tensors in the place of its own.
+
+        Raises:
+            StudyError: its weights are missing or damaged.
+        """
+        network = self.network(self.content())
+        set_tensors(network, tensors)
+        return weights_to_bytes(network)
+
+    def content(self) -> bytes:
+        """Return the content of its file; ``StudyError`` if that can't be read."""
+        try:
+            return self.weights.read_bytes()
+        except OSError as error:
+            raise StudyError(f"{self.weights} can't be read: {error.strerror or error}") from error
+
+    def shareable(self, content: bytes) -> Shareable:
+        """Return the tensors of its file, of which some can be shared.
+
+        Raises:
+            ConfigError: there is nothing to share, or its weights are no finite numbers.
+        """
+        names = shareable_names(self.network(content))
+        tensors = read_tensors(content)
+        numbers = {name: one.numpy() for name, one in tensors.items() if one.is_floating_point()}
+        return Shareable(numbers, names, bits=self.bits, dense_bits=self.dense_bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureShared:
+    """The task that measures a network with so many different weights in each layer."""
+
+    base: Base
+    cost: Cost
+    clusters: tuple[int, ...]
+
+    def __call__(self, workplace: Workplace, control: Control) -> Measurement:
+        """Return measures on the validation images, and what the network takes."""
+        started = time.perf_counter()
+        network, shareable = _opened(self.base)
+        _, rows = workplace.splits.folds[0]
+        measured = _measured(network, shareable.stored(self.clusters), workplace, rows, control)
+        account = shareable.account(self.clusters)
+        return Measurement(
+            values={
+                **named_measures(measured, len(rows)),
+                **self.cost.as_values(),
+                "bytes": account.bytes,
+                "ratio_formula": account.ratio_formula,
+                "ratio_layer_mean": account.ratio_layer_mean,
+                "training_seconds": time.perf_counter() - started,
+                "image_passes": float(len(rows)),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindLeastClusters:
+    """The task that finds the fewest clusters with which one layer, shared alone, does well enough.
+
+    Source: Čoupek, step 1. Differs: numbers are tried upwards, above 8 in steps of an eighth, and
+    the first that does well ends it; a part of the validation images is enough for that.
+    """
+
+    base: Base
+    place: int
+    most: int
+    accuracy: float
+
+    def __call__(self, workplace: Workplace, control: Control) -> int:
+        """Return that number; the most if none does."""
+        network, shareable = _opened(self.base)
+        _, rows = workplace.splits.folds[0]
+        rows = stratified_subset(rows, workplace.image_set.labels, _ENOUGH_IMAGES)
+        most = min(self.most, shareable.layers[self.place].most)
+        count = min(2, most)
+        while count < most:
+            tensors = shareable.one_shared(self.place, count)
+            measured = _measured(network, tensors, workplace, rows, control)
+            if measured["accuracy"] >= self.accuracy:
+                return count
+            count = min(most, count + max(1, count // 8))
+            control.report(count / most)
+        return most
+
+
+def shareable_names(network: nn.Module) -> list[str]:
+    """Return the names of the weights of convolutions and dense layers, in their order."""
+    return [
+        f"{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+
+
+def set_tensors(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
+    """Give the network the tensors' values; its counters of batches stay."""
+    values = {name: torch.from_numpy(one.values) for name, one in tensors.items()}
+    network.load_state_dict(values, strict=False)
+
+
+def _measured(
+    network: nn.Module,
+    tensors: Mapping[str, StoredTensor],
+    workplace: Workplace,
+    rows: NDArray[np.int64],
+    control: Control,
+) -> dict[str, float]:
+    """Return all measures, on the rows of the images, of the network with these tensors."""
+    set_tensors(network, tensors)
+    logits = predict_logits(network, workplace.tensor, torch.from_numpy(rows), Precision(), control)
+    return measure(logits.numpy(), workplace.image_set.labels[rows])
+
+
+# A worker shares the weights of one network, again and again; clusterings are made once.
+@lru_cache(maxsize=1)
+def _opened(base: Base) -> tuple[nn.Module, Shareable]:
+    content = base.content()
+    return base.network(content), base.shareable(content)

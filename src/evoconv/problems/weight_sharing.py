@@ -1,0 +1,105 @@
+"""WHAT is searched by ``compress``: how many different weights each layer of a network has.
+
+Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks".
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from evoconv.compression.sharing import Shareable
+from evoconv.compression.tensors import StoredTensor
+from evoconv.genomes.constraints import Limits
+from evoconv.genomes.shapes import Cost
+from evoconv.genomes.sharing_space import SharingSpace, clusters_of
+from evoconv.genomes.vector import Vector
+from evoconv.problems.shared_weights import Base, FindLeastClusters, MeasureShared
+from evoconv.problems.subject import Subject
+from evoconv.records import Genome
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSharingProblem:
+    """Numbers of clusters; has the methods of ``problems.problem.Problem``.
+
+    Attributes:
+        shareable: the network's tensors.
+        base_cost: what the network costs.
+        max_bytes: most bytes that the weights may take; None for no limit.
+        most_clusters: of any layer.
+        range_accuracy: what a layer shared alone must reach for its number of clusters to be tried.
+        least_clusters: of each layer; empty for 2 everywhere.
+    """
+
+    base: Base
+    shareable: Shareable
+    base_cost: Cost
+    limits: Limits
+    max_bytes: int | None
+    most_clusters: int
+    range_accuracy: float
+    least_clusters: tuple[int, ...] = ()
+
+    @cached_property
+    def space(self) -> SharingSpace:
+        """Numbers of clusters for every layer that can be shared."""
+        most = [min(self.most_clusters, layer.most) for layer in self.shareable.layers]
+        least = self.least_clusters or tuple(min(2, one) for one in most)
+        return SharingSpace(
+            layers=self.shareable.names,
+            ranges=tuple(zip(least, most, strict=True)),
+            bytes_of=lambda clusters: self.shareable.account(clusters).bytes,
+            max_bytes=self.max_bytes,
+        )
+
+    def within(self, limits: Limits) -> "WeightSharingProblem":  # noqa: ARG002
+        """Return the same: sharing changes nothing of what a network computes."""
+        return self
+
+    def starting_at(self, least_clusters: tuple[int, ...]) -> "WeightSharingProblem":
+        """Return the same with fewest clusters of each layer."""
+        return replace(self, least_clusters=least_clusters)
+
+    def range_tasks(self) -> dict[int, FindLeastClusters]:
+        """Return the tasks that find the fewest clusters of each layer, by its place."""
+        return {
+            place: FindLeastClusters(
+                base=self.base,
+                place=place,
+                most=self.most_clusters,
+                accuracy=self.range_accuracy,
+            )
+            for place in range(len(self.shareable.names))
+        }
+
+    def task(self, genome: Genome) -> MeasureShared:
+        """Return the task that measures a genome."""
+        return MeasureShared(base=self.base, cost=self.base_cost, clusters=_clusters(genome))
+
+    def tensors(self, genome: Genome) -> dict[str, StoredTensor]:
+        """Return all tensors of the network as a genome shares them."""
+        return self.shareable.stored(_clusters(genome))
+
+    def cost(self, genome: Genome) -> Cost:  # noqa: ARG002 - sharing changes the file only
+        """Return what the network costs."""
+        return self.base_cost
+
+    def least_macs(self) -> int:
+        """Return the network's multiply-accumulates."""
+        return self.base_cost.macs
+
+    def subject(self, genome: Genome) -> Subject:  # noqa: ARG002 - nor what is computed
+        """Return the network."""
+        return self.base.subject
+
+    def baseline(self) -> Subject:
+        """Return the network: nobody trains it again."""
+        return self.base.subject
+
+    def baseline_cost(self) -> Cost:
+        """Return what it costs."""
+        return self.base_cost
+
+
+def _clusters(genome: Genome) -> tuple[int, ...]:
+    assert isinstance(genome, Vector), "this space has no others"
+    return clusters_of(genome)

@@ -1,0 +1,90 @@
+"""Candidates whose weights are shared, and the file that the best of them becomes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evoconv.evolution.strategy import Space, Strategy
+from evoconv.execution.executor import Executor, Outcome
+from evoconv.execution.handful import run_handful
+from evoconv.export.check_evo import check_evo
+from evoconv.export.evo_file import write_evo
+from evoconv.problems.shared_weights import MeasureShared
+from evoconv.problems.weight_sharing import WeightSharingProblem
+from evoconv.records import Individual, Trial
+from evoconv.session.context import Session
+from evoconv.study.finished import Finished
+from evoconv.units import format_bytes
+
+_RANGES = "ranges"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCandidates:
+    """One trained network with its weights shared in many ways: what ``Search`` tries."""
+
+    session: Session
+    executor: Executor
+    problem: WeightSharingProblem
+
+    @cached_property
+    def space(self) -> Space[Any]:
+        """What strategies search: from the fewest clusters that each layer alone can do with.
+
+        They are measured once, and stored.
+        """
+        storage = self.session.storage
+        note = storage.note(_RANGES) or {}
+        tasks = self.problem.range_tasks()
+        names = dict(enumerate(self.problem.shareable.names))
+
+        def ended(outcome: Outcome) -> None:
+            # A layer that can't be measured keeps its whole range.
+            if outcome.failure is None:
+                note[names[outcome.number]] = outcome.result
+                storage.set_note(_RANGES, note)
+
+        left = {place: task for place, task in tasks.items() if names[place] not in note}
+        titles = {place: f"clusters of {name}" for place, name in names.items()}
+        run_handful(self.executor, left, ended, self.session.watch.finishing, titles)
+        least = tuple(int(note.get(name, 1)) for name in names.values())
+        return self.problem.starting_at(least).space
+
+    def task(self, individual: Individual, strategy: Strategy) -> MeasureShared:  # noqa: ARG002
+        """Return the task that measures an individual."""
+        return self.problem.task(individual.genome)
+
+
+def keep_shared_weights(session: Session, problem: WeightSharingProblem, trial: Trial) -> None:
+    """Store a trial's network as any search leaves its own: with the weights it has."""
+    tensors = problem.tensors(trial.individual.genome)
+    session.weights.write(trial.number, problem.base.with_tensors(tensors))
+
+
+def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: Finished) -> Path:
+    """Write a finished trial's network as a file, check it in a fresh process, store its size.
+
+    Raises:
+        EvoconvError: the file doesn't hold the network that was tested; it is removed.
+    """
+    genome = trial.individual.genome
+    path = place.compressed_file
+    description = session.prepared.description(problem.subject(genome))
+    size = write_evo(path, description, problem.tensors(genome))
+    check_evo(path, place.folder / "best")
+    measured = trial.individual.measurement
+    assert measured is not None, "who is finished was measured"
+    dense = 4 * problem.base_cost.parameters
+    note = {
+        "bytes": size,
+        "dense_bytes": dense,
+        "ratio_bytes": dense / size,
+        **{name: measured.values[name] for name in ("ratio_formula", "ratio_layer_mean")},
+    }
+    session.storage.set_note(place.compressed_note, note)
+    session.watch.notify(
+        f"{path}: {format_bytes(size)}, {dense / size:.1f} times smaller than"
+        f" {problem.base_cost.parameters:,} parameters in float32"
+    )
+    return path

@@ -1,0 +1,262 @@
+"""Whole studies of compress: a small file that predicts as it was tested, and what can go wrong."""
+
+import json
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import evoconv
+from evoconv.cli import main
+from evoconv.compression.tensors import SharedTensor
+from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
+from evoconv.export.check_evo import check_evo
+from evoconv.export.evo_file import read_evo, write_evo
+from evoconv.genomes.architecture import read_genome
+from evoconv.genomes.vector import Vector
+from evoconv.study.storage import Storage
+from tests.small_studies import (
+    FAST,
+    command,
+    draw_stripes,
+    finished,
+    flags,
+    kill_when,
+    shown,
+    start,
+    trials_in,
+    write_stripes,
+)
+
+SHORT: dict[str, Any] = {"evaluations": 12, "workers": 2}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_stripes(tmp_path_factory.mktemp("images") / "stripes.npz", 400)
+
+
+@pytest.fixture(scope="module")
+def evolved(images: Path, tmp_path_factory: pytest.TempPathFactory) -> evoconv.Result:
+    run = tmp_path_factory.mktemp("runs") / "evolved"
+    long = {"image_passes": 3_000, "final_epochs": 30}
+    return evoconv.evolve(images, out=run, seed=5, evaluations=2, **(FAST | long))
+
+
+@pytest.fixture(scope="module")
+def compressed(
+    images: Path, evolved: evoconv.Result, tmp_path_factory: pytest.TempPathFactory
+) -> evoconv.Result:
+    run = tmp_path_factory.mktemp("runs") / "compressed"
+    return evoconv.compress(evolved.run, images, out=run, max_accuracy_drop=0.02, **SHORT)
+
+
+def test_the_file_is_small_and_its_size_is_what_is_reported(
+    evolved: evoconv.Result, compressed: evoconv.Result
+) -> None:
+    found = compressed.summary
+    file = compressed.run / "model.evo"
+    assert found["bytes"] == file.stat().st_size
+    assert found["dense_bytes"] == 4 * evolved.summary["parameters"]
+    assert found["ratio_bytes"] == pytest.approx(found["dense_bytes"] / found["bytes"])
+    assert found["ratio_formula"] > 1
+    assert found["ratio_layer_mean"] > 1
+    assert found["base_test_accuracy"] == pytest.approx(evolved.summary["test_accuracy"])
+    assert found["repeats"] == 1
+    assert found["kept"] == "evolved"
+
+
+def test_each_layer_has_the_weights_that_the_genome_says(compressed: evoconv.Result) -> None:
+    genome = compressed.best.trial.individual.genome
+    assert isinstance(genome, Vector)
+    _, tensors = read_evo(compressed.run / "model.evo")
+    counts = [one.codebooks.shape[1] for one in tensors.values() if isinstance(one, SharedTensor)]
+    assert counts == list(genome.values)
+
+
+def test_the_target_is_the_networks_own_validation_accuracy_less_the_drop(
+    compressed: evoconv.Result,
+) -> None:
+    values = [
+        one.individual.measurement.values
+        for one in compressed.trials
+        if one.individual.measurement is not None
+    ]
+    best = compressed.summary
+    assert best["target_reached"] in (True, False)
+    reaching = [one for one in values if one["validation_accuracy"] >= _target(compressed)]
+    assert best["target_reached"] == bool(reaching)
+    chosen = compressed.best.trial.individual.measurement
+    assert chosen is not None
+    if reaching:
+        assert chosen.values["bytes"] == min(one["bytes"] for one in reaching)
+
+
+def _target(result: evoconv.Result) -> float:
+    with closing(Storage.open(result.run, read_genome)) as storage:
+        before, options = storage.config["uncompressed"], storage.config["compress"]
+    return float(before["accuracy"] - options["max_accuracy_drop"])
+
+
+def test_the_search_begins_where_each_layer_alone_can_do(compressed: evoconv.Result) -> None:
+    with closing(Storage.open(compressed.run, read_genome)) as storage:
+        note = storage.note("ranges")
+    assert note is not None
+    least = list(note.values())
+    assert min(least) >= 2
+    for trial in compressed.trials:
+        assert isinstance(trial.individual.genome, Vector)
+        assert all(a >= b for a, b in zip(trial.individual.genome.values, least, strict=True))
+
+
+def test_the_file_alone_predicts_as_the_run_folder_does(
+    compressed: evoconv.Result, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere.evo"
+    shutil.copy(compressed.run / "model.evo", moved)
+    pixels, _ = draw_stripes(20)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number:02}.png")
+    answers = [
+        subprocess.run(
+            command("predict", str(network), str(tmp_path), "--json"),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for network in (moved, compressed.run)
+    ]
+    assert answers[0] == answers[1]
+    assert len(json.loads(answers[0])) == 20
+
+
+def test_it_is_shown_with_its_sizes(compressed: evoconv.Result) -> None:
+    text = " ".join(shown(compressed.run).split())
+    assert "times smaller than its parameters in float32" in text
+    assert "by the published formula" in text
+    assert "clusters" in text
+    assert "before, test" in text
+    assert "model.evo" in text
+    for name in ("fitness.png", "front.png"):
+        with Image.open(compressed.run / name) as image:
+            assert image.size[0] > 500
+
+
+def test_the_front_is_of_accuracy_and_bytes(compressed: evoconv.Result) -> None:
+    front = compressed.summary["front"]
+    assert len({one["bytes"] for one in front}) == len(front)
+    ordered = sorted(front, key=lambda one: one["bytes"])
+    accuracies = [one["validation_accuracy"] for one in ordered]
+    assert accuracies == sorted(accuracies)
+
+
+def test_another_network_can_be_packed(compressed: evoconv.Result) -> None:
+    other = next(
+        one.number
+        for one in compressed.trials
+        if one.individual.measurement is not None and one.number != compressed.best.trial.number
+    )
+    evoconv.finish(compressed.run, other)
+    folder = compressed.run / f"trial-{other}"
+    found = json.loads((folder / "result.json").read_text("utf-8"))
+    assert (folder / "model.evo").stat().st_size == found["bytes"]
+    assert found["bytes"] != compressed.summary["bytes"]
+
+
+@pytest.mark.parametrize("method", ["sync", "swarm", "black-hole", "nsga2"])
+def test_every_optimiser_shares_weights(
+    method: str, images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    result = evoconv.compress(
+        evolved.run, images, out=tmp_path / "run", method=method, population=5, **SHORT
+    )
+    assert result.summary["evaluations"] == 12
+    assert result.summary["bytes"] < evolved.summary["parameters"] * 4
+
+
+def test_killed_amid_the_search_it_goes_on(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    options = {"evaluations": 60, "workers": 2}
+    words = ["compress", str(evolved.run), str(images), "--out", "run", *flags(options)]
+    process = start(*words, cwd=tmp_path)
+    kill_when(process, lambda: len(finished(trials_in(run))) >= 3, "trials are finished")
+    before = finished(trials_in(run))
+    assert main(["resume", str(run), "--quiet"]) == 0
+    after = finished(trials_in(run))
+    assert before.items() <= after.items()
+    assert len(after) >= 60
+    assert (run / "model.evo").is_file()
+
+
+def test_a_limit_of_bytes_is_kept(images: Path, evolved: evoconv.Result, tmp_path: Path) -> None:
+    options = {"max_accuracy_drop": 1.0, "codebook_bits": 8, "bias_bits": 8}
+    free = evoconv.compress(evolved.run, images, out=tmp_path / "free", **(SHORT | options))
+    limit = sorted(_bytes_of(free))[2]
+    tight = evoconv.compress(
+        evolved.run, images, out=tmp_path / "tight", max_bytes=int(limit), **(SHORT | options)
+    )
+    assert max(_bytes_of(tight)) <= limit
+    with pytest.raises(ConfigError, match="--max-bytes 10: with the fewest clusters"):
+        evoconv.compress(
+            evolved.run, images, out=tmp_path / "none", max_bytes=10, **(SHORT | options)
+        )
+
+
+def _bytes_of(result: evoconv.Result) -> list[float]:
+    return [
+        one.individual.measurement.values["bytes"]
+        for one in result.trials
+        if one.individual.measurement is not None
+    ]
+
+
+def test_the_images_held_out_for_the_test_stay_held_out(
+    evolved: evoconv.Result, compressed: evoconv.Result
+) -> None:
+    assert compressed.summary["seed"] == evolved.summary["seed"]
+    for key in ("num_training", "num_test"):
+        assert compressed.summary["data"][key] == evolved.summary["data"][key]
+
+
+def test_a_network_of_other_classes_or_sizes_is_refused(
+    evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    labels = np.array(["cat", "dog"] * 40)
+    pixels, _ = draw_stripes(80)
+    np.savez(tmp_path / "animals.npz", images=pixels, labels=labels)
+    with pytest.raises(DataError, match=r"tells 3 classes .* apart, the images are of 2 classes"):
+        evoconv.compress(evolved.run, tmp_path / "animals.npz", out=tmp_path / "run", **SHORT)
+    colour = np.stack([pixels, pixels // 2, pixels // 3], axis=3)
+    np.savez(tmp_path / "colour.npz", images=colour, labels=np.arange(80) % 3)
+    with pytest.raises(DataError, match="takes images of 1 channels and 8 bits, these have 3"):
+        evoconv.compress(evolved.run, tmp_path / "colour.npz", out=tmp_path / "run", **SHORT)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_network_is_refused(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no saved model in"):
+        evoconv.compress(tmp_path / "nothing", images, out=tmp_path / "run", **SHORT)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_not_what_was_tested_is_removed(
+    compressed: evoconv.Result, tmp_path: Path
+) -> None:
+    description, tensors = read_evo(compressed.run / "model.evo")
+    check_evo(compressed.run / "model.evo", compressed.run / "best")
+    name, one = next((name, one) for name, one in tensors.items() if isinstance(one, SharedTensor))
+    changed = SharedTensor(
+        codebooks=one.codebooks + np.float32(1), indices=one.indices, bits=one.bits
+    )
+    file = tmp_path / "model.evo"
+    write_evo(file, description, tensors | {name: changed})
+    with pytest.raises(EvoconvError, match=f"its {name} is not that of the network"):
+        check_evo(file, compressed.run / "best")
+    assert not file.exists()
