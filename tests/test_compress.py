@@ -19,6 +19,7 @@ from evoconv.export.check_evo import check_evo
 from evoconv.export.evo_file import read_evo, write_evo
 from evoconv.genomes.architecture import read_genome
 from evoconv.genomes.vector import Vector
+from evoconv.networks.weights import read_tensors
 from evoconv.study.storage import Storage
 from tests.small_studies import (
     FAST,
@@ -133,6 +134,45 @@ def test_the_file_alone_predicts_as_the_run_folder_does(
     ]
     assert answers[0] == answers[1]
     assert len(json.loads(answers[0])) == 20
+
+
+def test_a_file_can_be_looked_into(
+    compressed: evoconv.Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = compressed.run / "model.evo"
+    assert main(["inspect", str(file), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["bytes"] == file.stat().st_size
+    _, tensors = read_evo(file)
+    assert [one["name"] for one in content["tensors"]] == list(tensors)
+    for row, one in zip(content["tensors"], tensors.values(), strict=True):
+        if isinstance(one, SharedTensor):
+            assert row["clusters"] == one.codebooks.shape[1] >= len(np.unique(one.values))
+        else:
+            assert row["clusters"] is None
+            assert row["bytes"] == one.values.size * one.bits / 8
+    # Each tensor costs a little more than its entropy, the description about a hundred bytes.
+    estimated = sum(one["bytes"] for one in content["tensors"])
+    assert estimated < content["bytes"] < 1.1 * estimated + 300
+    assert main(["inspect", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert "10×10, 1 channel; 3 classes" in text
+    assert all(name[:20] in text for name in tensors)
+
+
+def test_a_file_becomes_tensors_again(
+    compressed: evoconv.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = compressed.run / "model.evo", tmp_path / "model.safetensors"
+    assert main(["decompress", str(file), "-o", str(out)]) == 0
+    _, tensors = read_evo(file)
+    back = read_tensors(out.read_bytes())
+    for name, one in tensors.items():
+        np.testing.assert_array_equal(back[name].numpy(), one.values)
+    assert main(["decompress", str(file), "-o", str(tmp_path / "model.pt")]) == 2
+    assert "--out must end in .safetensors" in capsys.readouterr().err
+    assert main(["decompress", str(tmp_path / "no.evo"), "-o", str(out)]) == 2
+    assert "no.evo can't be read: No such file" in capsys.readouterr().err
 
 
 def test_it_is_shown_with_its_sizes(compressed: evoconv.Result) -> None:

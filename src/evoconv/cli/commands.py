@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evoconv.cli.compressed import decompress, inspect
 from evoconv.cli.option_flags import option_values
 from evoconv.config import config_from_dict, configure
 from evoconv.devices import known_devices
@@ -262,6 +263,8 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": evaluate,
     "retrain": retrain,
     "export": export,
+    "inspect": inspect,
+    "decompress": decompress,
     "methods": methods,
     "devices": devices,
 }

@@ -65,6 +65,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_retrain(commands)
     _add_export(commands)
+    _add_compressed(commands)
     commands.add_parser("methods", help="list the methods of search")
     devices = commands.add_parser("devices", help="list the devices that networks can be fitted to")
     devices.add_argument("--device-file", metavar="FILE", help="a TOML file with more of them")
@@ -292,6 +293,17 @@ def _add_export(commands: "Commands[_Parser]") -> None:
     _add_run(parser)
     parser.add_argument("--format", default="onnx", metavar="NAME", help="onnx [onnx]")
     parser.add_argument("--out", metavar="FILE", help="the file [best/model.onnx in RUN]")
+
+
+def _add_compressed(commands: "Commands[_Parser]") -> None:
+    inspect = commands.add_parser("inspect", help="show what is in a compressed network's file")
+    inspect.add_argument("file", metavar="FILE", help="a .evo file")
+    inspect.add_argument("--json", action="store_true", help="print JSON, nothing else")
+    decompress = commands.add_parser("decompress", help="write such a file's tensors for others")
+    decompress.add_argument("file", metavar="FILE", help="a .evo file")
+    decompress.add_argument(
+        "--out", "-o", metavar="FILE", required=True, help="the .safetensors file"
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
