@@ -258,11 +258,21 @@ def _bytes_of(result: evoconv.Result) -> list[float]:
 
 
 def test_the_images_held_out_for_the_test_stay_held_out(
-    evolved: evoconv.Result, compressed: evoconv.Result
+    images: Path, evolved: evoconv.Result, compressed: evoconv.Result, tmp_path: Path
 ) -> None:
-    assert compressed.summary["seed"] == evolved.summary["seed"]
-    for key in ("num_training", "num_test"):
-        assert compressed.summary["data"][key] == evolved.summary["data"][key]
+    assert compressed.summary["seed"] != evolved.summary["seed"]
+    labels = []
+    for result in (evolved, compressed):
+        with np.load(result.run / "test" / "repeat-0.npz") as stored:
+            labels.append(stored["labels"].tolist())
+    assert labels[0] == labels[1]
+    # The network as it was gives the same on them as in its own study.
+    with np.load(compressed.run / "test" / "baseline-1.npz") as stored:
+        before = stored["logits"]
+    with np.load(evolved.run / "test" / "repeat-0.npz") as stored:
+        np.testing.assert_allclose(before, stored["logits"], atol=1e-4)
+    with pytest.raises(ConfigError, match="with the splits of its own study"):
+        evoconv.compress(evolved.run, images, out=tmp_path / "run", validation_share=0.3, **SHORT)
 
 
 def test_a_network_of_other_classes_or_sizes_is_refused(

@@ -192,7 +192,7 @@ def compress(
         source: labelled images, as for ``evolve``; those that the network was trained with.
         out: the run folder; None for a dated one under ``runs/``. The file is ``model.evo`` in it.
         method: one that works on anything, or on numbers.
-        seed: fixes the random streams, where the network comes without a study: else that one's.
+        seed: fixes the random streams; the splits are those of the network's study.
         watch: is told what happens; None for silence.
         options: any option of the command line, such as ``max_accuracy_drop`` or ``time``.
 

@@ -12,8 +12,8 @@ from evoconv.compression.tensors import Bits
 from evoconv.config import StudyConfig, config_from_dict
 from evoconv.data.batches import ImageTensor
 from evoconv.data.image_set import ImageSet
-from evoconv.data.splits import SearchSplits
-from evoconv.errors import DataError
+from evoconv.data.splits import SearchSplits, SplitOptions
+from evoconv.errors import ConfigError, DataError
 from evoconv.export.model_file import ModelDescription, read_model
 from evoconv.genomes.architecture import read_architecture, read_genome
 from evoconv.networks.build import build_network
@@ -39,15 +39,23 @@ class BaseNetwork:
     def completed(self, config: StudyConfig) -> StudyConfig:
         """Return the configuration for images as the network takes them.
 
-        Images that its own study held out for the test stay held out: splits and seed are that
-        study's.
+        Images that its own study held out for the test stay held out: the splits are that study's.
+
+        Raises:
+            ConfigError: other splits were asked for.
         """
         shape = self.description.preprocessing
         data = replace(config.data, image_size=f"{shape.height}x{shape.width}", resize=shape.resize)
         config = replace(config, data=data)
         if self.study is None:
             return config
-        return replace(config, split=self.study.split, seed=self.study.seed)
+        theirs = self.study.split
+        if config.split not in (SplitOptions(), theirs):
+            raise ConfigError(
+                "a network from a run folder is compressed with the splits of its own study:"
+                " --group-by, --test-share and the like have no use"
+            )
+        return replace(config, split=replace(theirs, split_seed=theirs.seed(self.study.seed)))
 
     def network(self) -> nn.Module:
         """Return the network; ``StudyError`` if its weights don't fit."""

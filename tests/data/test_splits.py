@@ -108,6 +108,18 @@ def test_the_seed_fixes_the_splits() -> None:
     assert not np.array_equal(first.training, other.training)
 
 
+def test_splits_may_have_a_seed_of_their_own() -> None:
+    images = image_set([0, 1] * 100)
+    own = SplitOptions(split_seed=1)
+    plain = search_splits(images, SplitOptions(), 1)
+    for study_seed in (1, 2):
+        found = search_splits(images, own, study_seed)
+        assert np.array_equal(found.training, plain.training)
+        assert np.array_equal(found.folds[0][1], plain.folds[0][1])
+        tested = held_out(images, own, study_seed)
+        assert np.array_equal(tested, held_out(images, SplitOptions(), 1))
+
+
 def test_validation_is_no_larger_than_useful() -> None:
     images = image_set([0, 1] * 1000, [Declared.TRAIN] * 1990 + [Declared.TEST] * 10)
     splits = search_splits(images, SplitOptions(max_validation=100), 0)

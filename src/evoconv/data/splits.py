@@ -54,6 +54,13 @@ class SplitOptions(Options):
         "keep images of one group on one side: a regular expression that finds the group's name in "
         "the path, or a .csv file with the columns path and group",
     )
+    split_seed: int | None = option(
+        None, "fixes which images are held out; unset: --seed does", at_least=0
+    )
+
+    def seed(self, study_seed: int) -> int:
+        """Return what fixes the parts."""
+        return study_seed if self.split_seed is None else self.split_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +78,15 @@ class SearchSplits:
     notes: tuple[str, ...] = ()
 
 
-def search_splits(image_set: ImageSet, options: SplitOptions, seed: int) -> SearchSplits:
-    """Return what a search may see, fixed by the study's seed.
+def search_splits(image_set: ImageSet, options: SplitOptions, study_seed: int) -> SearchSplits:
+    """Return what a search may see, fixed by the study's seed, or one of its own.
 
     Raises:
         DataError: a class has too few images or groups, or an image has no group.
         ConfigError: ``group_by`` is no regular expression.
     """
     units = belonging(image_set, options.group_by)
+    seed = options.seed(study_seed)
     training = _training(image_set, options, seed, units)
     validation = training[image_set.declared[training] == Declared.VALIDATION]
     notes = []
@@ -92,8 +100,9 @@ def search_splits(image_set: ImageSet, options: SplitOptions, seed: int) -> Sear
     return SearchSplits(training=training, folds=folds, notes=tuple(notes))
 
 
-def training_indices(image_set: ImageSet, options: SplitOptions, seed: int) -> Indices:
+def training_indices(image_set: ImageSet, options: SplitOptions, study_seed: int) -> Indices:
     """Return the indices of all images that are not in the test split, sorted; raises as above."""
+    seed = options.seed(study_seed)
     return _training(image_set, options, seed, belonging(image_set, options.group_by))
 
 
