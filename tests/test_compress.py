@@ -14,8 +14,9 @@ from PIL import Image
 import evoconv
 from evoconv.cli import main
 from evoconv.compression.tensors import SharedTensor
+from evoconv.config import config_from_dict
 from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
-from evoconv.export.check_evo import check_evo
+from evoconv.export.check import check_saved
 from evoconv.export.evo_file import read_evo, write_evo
 from evoconv.genomes.architecture import read_genome
 from evoconv.genomes.vector import Vector
@@ -299,14 +300,18 @@ def test_what_is_no_network_is_refused(images: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_not_what_was_tested_is_removed(
     compressed: evoconv.Result, tmp_path: Path
 ) -> None:
-    description, tensors = read_evo(compressed.run / "model.evo")
-    check_evo(compressed.run / "model.evo", compressed.run / "best")
+    run = tmp_path / "run"
+    shutil.copytree(compressed.run, run)
+    with closing(Storage.open(run, read_genome)) as storage:
+        config = config_from_dict(storage.config)
+        cache = Path(str((storage.note("data") or {})["folder"]))
+    assert check_saved(run, cache, config.split, config.seed)["agrees"]
+    description, tensors = read_evo(run / "model.evo")
     name, one = next((name, one) for name, one in tensors.items() if isinstance(one, SharedTensor))
     changed = SharedTensor(
         codebooks=one.codebooks + np.float32(1), indices=one.indices, bits=one.bits
     )
-    file = tmp_path / "model.evo"
-    write_evo(file, description, tensors | {name: changed})
-    with pytest.raises(EvoconvError, match=f"its {name} is not that of the network"):
-        check_evo(file, compressed.run / "best")
-    assert not file.exists()
+    write_evo(run / "model.evo", description, tensors | {name: changed})
+    with pytest.raises(EvoconvError, match=f"{name} in .* is not that of the network that was"):
+        check_saved(run, cache, config.split, config.seed)
+    assert not (run / "model.evo").exists()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoconv.compression.entropy import SymbolReader, SymbolWriter, entropy_bits
+from evoconv.compression.number_formats import rounded
 from evoconv.compression.tensor_stream import read_tensors, write_tensors
-from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor, rounded
+from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
 from evoconv.errors import DataError
 
 BITS: st.SearchStrategy[Bits] = st.sampled_from(get_args(Bits))

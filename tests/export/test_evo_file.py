@@ -18,7 +18,8 @@ from torch import nn
 
 import evoconv
 from evoconv.compression.clustering import LayerClusterings
-from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor, rounded
+from evoconv.compression.number_formats import rounded
+from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
 from evoconv.errors import DataError, MissingExtra

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from evoconv.compression.clustering import LayerClusterings
 from evoconv.compression.entropy import entropy_bits
+from evoconv.compression.number_formats import rounded
 from evoconv.compression.ratios import SharedLayer, layer_mean_ratio, true_ratio
-from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor, rounded
+from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
 from evoconv.errors import ConfigError
 
 Floats = NDArray[np.float32]

@@ -17,14 +17,8 @@ from evoconv.compression.entropy import (
     SymbolReader,
     SymbolWriter,
 )
-from evoconv.compression.tensors import (
-    Bits,
-    DenseTensor,
-    SharedTensor,
-    StoredTensor,
-    from_bytes,
-    to_bytes,
-)
+from evoconv.compression.number_formats import from_bytes, to_bytes
+from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
 from evoconv.errors import DataError
 
 Shape = tuple[int, ...]

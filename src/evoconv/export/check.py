@@ -18,8 +18,10 @@ from evoconv.data.image_set import open_image_set
 from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError
 from evoconv.export.classifier import Classifier
+from evoconv.export.evo_file import require_same
 from evoconv.export.final import test_logits
 from evoconv.networks.latency import RUNS, latency_s
+from evoconv.study.finished import COMPRESSED_NAME
 
 # Sums of thousands of products in another order differ by about this much in float32.
 _TOLERANCE = 1e-3
@@ -29,7 +31,8 @@ def check_saved(run: Path, cache: Path, split: SplitOptions, seed: int) -> dict[
     """Return what the fresh process found: images compared, and the latency of one image.
 
     Raises:
-        EvoconvError: the saved network doesn't give the predictions that were measured.
+        EvoconvError: the saved network doesn't give the predictions that were measured, or its
+            compressed file, which is removed then, holds another one.
     """
     question = {"run": str(run), "cache": str(cache), "split": asdict(split), "seed": seed}
     done = subprocess.run(
@@ -40,6 +43,7 @@ def check_saved(run: Path, cache: Path, split: SplitOptions, seed: int) -> dict[
         check=False,
     )
     if done.returncode != 0:
+        (run / COMPRESSED_NAME).unlink(missing_ok=True)
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise EvoconvError(f"the saved network could not be checked: {lines[-1]}")
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -55,6 +59,8 @@ def _check(question: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     run = Path(question["run"])
     classifier = Classifier(run / "best")
+    if (packed := run / COMPRESSED_NAME).is_file():
+        require_same(packed, classifier.description, classifier.model)
     split = SplitOptions(**question["split"])
     logits, _ = test_logits(
         classifier.model,

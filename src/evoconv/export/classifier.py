@@ -58,6 +58,7 @@ class Classifier:
     """A saved network with everything it needs to be used. Runs on the CPU in float32.
 
     Attributes:
+        description: what it is and how images get into it.
         model: the network, taking standardised images (B, C, H, W), giving logits (B, K).
     """
 
@@ -69,28 +70,28 @@ class Classifier:
         """
         load = load_evo if path.suffix == SUFFIX else load_model
         description, network = load(path)
-        self._description: ModelDescription = description
+        self.description: ModelDescription = description
         self.model: nn.Module = network
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
-        return self._description.classes
+        return self.description.classes
 
     @property
     def architecture(self) -> Architecture:
         """What the network was built from."""
-        return self._description.architecture
+        return self.description.architecture
 
     @property
     def preprocessing(self) -> Preprocessing:
         """What is done to an image file."""
-        return self._description.preprocessing
+        return self.description.preprocessing
 
     @property
     def standardisation(self) -> Standardisation:
         """What is done to pixel values."""
-        return self._description.standardisation
+        return self.description.standardisation
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Return logits (B, K) of images as ``decode_file`` gives them, (B, H, W, C)."""

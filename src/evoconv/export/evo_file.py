@@ -113,6 +113,17 @@ def load_evo(path: Path) -> tuple[ModelDescription, nn.Module]:
     return description, network.eval()
 
 
+def require_same(path: Path, description: ModelDescription, network: nn.Module) -> None:
+    """Raise ``EvoconvError`` unless the file holds this network, bit for bit."""
+    theirs, packed = load_evo(path)
+    if theirs != description:
+        raise EvoconvError(f"{path} is described otherwise than the network that was tested")
+    wanted = stored_state(network)
+    for name, tensor in stored_state(packed).items():
+        if not torch.equal(tensor, wanted[name]):
+            raise EvoconvError(f"{name} in {path} is not that of the network that was tested")
+
+
 def tensor_shapes(description: ModelDescription) -> dict[str, Shape]:
     """Return the shape of each tensor of numbers that the network has, in their order."""
     with torch.device("meta"):

@@ -8,7 +8,6 @@ from typing import Any
 from evoconv.evolution.strategy import Space, Strategy
 from evoconv.execution.executor import Executor, Outcome
 from evoconv.execution.handful import run_handful
-from evoconv.export.check_evo import check_evo
 from evoconv.export.evo_file import write_evo
 from evoconv.problems.shared_weights import MeasureShared
 from evoconv.problems.weight_sharing import WeightSharingProblem
@@ -63,16 +62,11 @@ def keep_shared_weights(session: Session, problem: WeightSharingProblem, trial: 
 
 
 def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: Finished) -> Path:
-    """Write a finished trial's network as a file, check it in a fresh process, store its size.
-
-    Raises:
-        EvoconvError: the file doesn't hold the network that was tested; it is removed.
-    """
+    """Write a finished trial's network as a file, and store its size; ``check_saved`` reads it."""
     genome = trial.individual.genome
     path = place.compressed_file
     description = session.prepared.description(problem.subject(genome))
     size = write_evo(path, description, problem.tensors(genome))
-    check_evo(path, place.folder / "best")
     measured = trial.individual.measurement
     assert measured is not None, "who is finished was measured"
     dense = 4 * problem.base_cost.parameters

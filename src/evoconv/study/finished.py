@@ -6,6 +6,9 @@ from pathlib import Path
 
 _FINAL, _CHECKED, _COMPRESSED = "final", "checked", "compressed"
 
+COMPRESSED_NAME = "model.evo"
+"""Name of a compressed network's file in its folder."""
+
 AUGMENTATIONS_NOTE = "augmentations"
 """Name of the note on augmentations compared before the final trainings."""
 
@@ -37,7 +40,7 @@ class Finished:
     @property
     def compressed_file(self) -> Path:
         """The network as one small file, where the study is a compression."""
-        return self.folder / "model.evo"
+        return self.folder / COMPRESSED_NAME
 
     @property
     def compressed_note(self) -> str:
