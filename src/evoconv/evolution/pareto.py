@@ -16,13 +16,14 @@ from evoconv.records import Measurement, Objective
 Values = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-COSTS = ("parameters", "macs", "bytes")
-"""What counts beside the objective; lower is better."""
+COSTS = ("parameters", "macs")
+"""What counts beside the objective; lower is better. Where networks are only packed: bytes."""
 
 
 def oriented(measurement: Measurement, objective: Objective) -> tuple[float, ...]:
-    """Return the objective's value and the negated ``COSTS``; one that isn't measured counts 0."""
-    costs = (-measurement.values.get(name, 0.0) for name in COSTS)
+    """Return the objective's value and the negated costs; one that isn't measured counts 0."""
+    names = ("bytes",) if "bytes" in measurement.values else COSTS
+    costs = (-measurement.values.get(name, 0.0) for name in names)
     return (objective.value(measurement), *costs)
 
 
