@@ -54,6 +54,19 @@ def test_all_operators_keep_the_ranges_and_freeze_no_more_than_there_is(seed: in
 
 
 @given(seeds_of_rng)
+def test_a_plan_is_where_its_genes_are(seed: int) -> None:
+    rng, plans = np.random.default_rng(seed), space()
+    genome = plans.sample(rng)
+    places = plans.places(genome)
+    assert all(0 <= one <= 1 for one in places)
+    back = plans.genome_at(places)
+    assert back.values[:2] == genome.values[:2]
+    assert back.values[2:] == pytest.approx(genome.values[2:], rel=2e-3)
+    assert keeps_all(plans.genome_at([0.0] * 4))
+    assert keeps_all(plans.genome_at([1.0] * 4))
+
+
+@given(seeds_of_rng)
 def test_repair_leaves_out_layers_until_the_limits_are_kept(seed: int) -> None:
     rng, plans = np.random.default_rng(seed), space(Limits(max_parameters=2_000))
     drawn = plans.sample(rng)
