@@ -218,6 +218,8 @@ def test_options_of_another_command_are_refused() -> None:
         evoconv.transfer("digits", plan="x", frozen_range=(0, 3))
     with pytest.raises(ConfigError, match="--method compact evolves layers; transfer has async, "):
         evoconv.transfer("digits", "x", method="compact")
+    with pytest.raises(ConfigError, match="--method swarm evolves rows of numbers; evolve has "):
+        evoconv.evolve("digits", method="swarm")
 
 
 def test_an_evolved_network_is_no_backbone(images: Path, tmp_path: Path) -> None:

@@ -224,10 +224,8 @@ def _check_command(command: str, method: str, options: TransferOptions) -> None:
         )
     known = methods_for(command)
     if method in METHODS and method not in known:
-        raise ConfigError(
-            f"--method {method} searches {METHODS[method].genomes}, not what {command} does; that"
-            f" has {', '.join(known)}"
-        )
+        what = {"topologies": "layers", "vectors": "rows of numbers"}[METHODS[method].genomes]
+        raise ConfigError(f"--method {method} evolves {what}; {command} has {', '.join(known)}")
 
 
 def config_from_dict(content: Any) -> StudyConfig:
