@@ -59,8 +59,7 @@ class BaseNetwork:
 
     def network(self) -> nn.Module:
         """Return the network; ``StudyError`` if its weights don't fit."""
-        shape = self.description.input_shape
-        network = build_network(self.description.architecture, shape, len(self.description.classes))
+        network = self.description.network()
         load_weights(network, self.weights)
         return network
 
@@ -122,7 +121,7 @@ def sharing_problem(
     )
     return WeightSharingProblem(
         base=base,
-        shareable=base.shareable(weights),
+        shareable=base.shareable(base.network(weights)),
         base_cost=cost,
         limits=config.limits,
         max_bytes=options.max_bytes,

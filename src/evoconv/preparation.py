@@ -181,12 +181,11 @@ def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepar
     assert config.uncompressed is not None, "it was asked"
     base = read_base(config.uncompressed.model)
     config = base.completed(config)
-    images = load_image_set(config.source, config.data, notify=watch.notify)
+    images, splits = loaded = _load(config, watch)
     base.check(images)
-    splits = search_splits(images, config.split, config.seed)
     config = measured(config, base, images, splits)
     standardisation = base.description.standardisation
-    prepared = _prepare(config, run, watch, lambda *_: standardisation, base.weights)
+    prepared = _prepare(config, run, watch, lambda *_: standardisation, base.weights, loaded)
     return replace(prepared, pretrained=base.weights)
 
 
@@ -220,6 +219,7 @@ def _prepare(
     watch: Watch,
     standardise: Callable[[ImageSet, SearchSplits], Standardisation],
     weights: bytes | None = None,
+    loaded: tuple[ImageSet, SearchSplits] | None = None,
 ) -> Prepared:
     devices = devices_of(config.workers)
     if config.saving.inherit and config.split.folds > 1:
@@ -235,8 +235,7 @@ def _prepare(
             f"a function as fitness needs --max-trainings 1, not {config.saving.max_trainings}:"
             " the workers, who would train the promising again, don't know it"
         )
-    image_set = load_image_set(config.source, config.data, notify=watch.notify)
-    splits = search_splits(image_set, config.split, config.seed)
+    image_set, splits = loaded or _load(config, watch)
     problem = _problem(config, image_set, run, weights)
     # An unknown method is refused before anything is written.
     build_strategy(config.method, problem.space, config.evolution, objective, config.seed)
@@ -249,6 +248,11 @@ def _prepare(
         problem=problem,
         objective=objective,
     )
+
+
+def _load(config: StudyConfig, watch: Watch) -> tuple[ImageSet, SearchSplits]:
+    image_set = load_image_set(config.source, config.data, notify=watch.notify)
+    return image_set, search_splits(image_set, config.split, config.seed)
 
 
 def _problem(config: StudyConfig, image_set: ImageSet, run: Path, weights: bytes | None) -> Problem:

@@ -18,6 +18,7 @@ from torch import nn
 
 import evoconv
 from evoconv.compression.clustering import LayerClusterings
+from evoconv.compression.network_tensors import number_tensors
 from evoconv.compression.number_formats import rounded
 from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
 from evoconv.data.batches import Standardisation
@@ -27,7 +28,6 @@ from evoconv.export.evo_file import (
     evo_bytes,
     load_evo,
     read_evo,
-    stored_state,
     tensor_shapes,
     write_evo,
 )
@@ -70,7 +70,7 @@ def network_of(description: ModelDescription, seed: int = 0) -> nn.Module:
 def shared(network: nn.Module, clusters: int = 4) -> dict[str, StoredTensor]:
     """Return the network's tensors: matrices in clusters, all else in half precision."""
     found: dict[str, StoredTensor] = {}
-    for name, tensor in stored_state(network).items():
+    for name, tensor in number_tensors(network).items():
         values = tensor.numpy()
         if values.ndim > 1:
             layer = LayerClusterings(values)

@@ -8,17 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from evoconv.compression.clustering import LayerClusterings
 from evoconv.compression.entropy import entropy_bits
 from evoconv.compression.number_formats import rounded
 from evoconv.compression.ratios import SharedLayer, layer_mean_ratio, true_ratio
-from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
+from evoconv.compression.tensors import Bits, DenseTensor, Floats, SharedTensor, StoredTensor
 from evoconv.errors import ConfigError
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from evoconv.artifacts import write_atomically
+from evoconv.compression.network_tensors import number_tensors, set_tensors
 from evoconv.compression.tensor_stream import Shape, read_tensors, write_tensors
 from evoconv.compression.tensors import StoredTensor
 from evoconv.errors import DataError, EvoconvError, MissingExtra, StudyError
 from evoconv.export.model_file import ModelDescription, description_from
-from evoconv.networks.build import build_network
 
 SUFFIX = ".evo"
 # While it is read, a network takes about 20 bytes for each of its weights.
@@ -105,11 +105,8 @@ def read_evo(path: Path) -> tuple[ModelDescription, dict[str, StoredTensor]]:
 def load_evo(path: Path) -> tuple[ModelDescription, nn.Module]:
     """Return a compressed network, on the CPU and in evaluation mode, and its description."""
     description, tensors = read_evo(path)
-    network = build_network(
-        description.architecture, description.input_shape, len(description.classes)
-    )
-    values = {name: torch.from_numpy(one.values) for name, one in tensors.items()}
-    network.load_state_dict(values, strict=False)  # counters of batches are not stored
+    network = description.network()
+    set_tensors(network, tensors)
     return description, network.eval()
 
 
@@ -118,8 +115,8 @@ def require_same(path: Path, description: ModelDescription, network: nn.Module) 
     theirs, packed = load_evo(path)
     if theirs != description:
         raise EvoconvError(f"{path} is described otherwise than the network that was tested")
-    wanted = stored_state(network)
-    for name, tensor in stored_state(packed).items():
+    wanted = number_tensors(network)
+    for name, tensor in number_tensors(packed).items():
         if not torch.equal(tensor, wanted[name]):
             raise EvoconvError(f"{name} in {path} is not that of the network that was tested")
 
@@ -127,16 +124,8 @@ def require_same(path: Path, description: ModelDescription, network: nn.Module) 
 def tensor_shapes(description: ModelDescription) -> dict[str, Shape]:
     """Return the shape of each tensor of numbers that the network has, in their order."""
     with torch.device("meta"):
-        network = build_network(
-            description.architecture, description.input_shape, len(description.classes)
-        )
-    return {name: tuple(one.shape) for name, one in stored_state(network).items()}
-
-
-def stored_state(network: nn.Module) -> dict[str, Tensor]:
-    """Return the network's parameters and statistics, without counters."""
-    state = network.state_dict()
-    return {name: one for name, one in state.items() if one.is_floating_point()}
+        network = description.network()
+    return {name: tuple(one.shape) for name, one in number_tensors(network).items()}
 
 
 def _read(content: bytes) -> tuple[ModelDescription, dict[str, StoredTensor]]:

@@ -44,6 +44,14 @@ class ModelDescription:
             self.preprocessing.width,
         )
 
+    def network(self) -> nn.Module:
+        """Return the network with whatever weights: for stored ones.
+
+        Raises:
+            ConfigError: its architecture doesn't fit its images.
+        """
+        return build_network(self.architecture, self.input_shape, len(self.classes))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
@@ -83,8 +91,7 @@ def load_model(folder: Path) -> tuple[ModelDescription, nn.Module]:
         StudyError: files that are missing, damaged, or don't fit each other.
     """
     description, weights = read_model(folder)
-    num_classes = len(description.classes)
-    network = build_network(description.architecture, description.input_shape, num_classes)
+    network = description.network()
     load_weights(network, weights)
     return description, network.eval()
 

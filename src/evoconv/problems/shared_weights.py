@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from evoconv.compression.network_tensors import number_tensors, set_tensors, shareable_names
 from evoconv.compression.sharing import Shareable
 from evoconv.compression.tensors import Bits, StoredTensor
 from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
-from evoconv.networks.weights import load_weights, read_tensors, weights_to_bytes
+from evoconv.networks.weights import load_weights, weights_to_bytes
 from evoconv.problems.candidate import named_measures
 from evoconv.problems.subject import Subject
 from evoconv.problems.training import stratified_subset
@@ -70,16 +71,17 @@ class Base:
         except OSError as error:
             raise StudyError(f"{self.weights} can't be read: {error.strerror or error}") from error
 
-    def shareable(self, content: bytes) -> Shareable:
-        """Return the tensors of its file, of which some can be shared.
+    def shareable(self, network: nn.Module) -> Shareable:
+        """Return the tensors of the network, of which some can be shared.
 
         Raises:
             ConfigError: there is nothing to share, or its weights are no finite numbers.
         """
-        names = shareable_names(self.network(content))
-        tensors = read_tensors(content)
-        numbers = {name: one.numpy() for name, one in tensors.items() if one.is_floating_point()}
-        return Shareable(numbers, names, bits=self.bits, dense_bits=self.dense_bits)
+        # Copies: other tensors will be put in the place of the network's own.
+        numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
+        return Shareable(
+            numbers, shareable_names(network), bits=self.bits, dense_bits=self.dense_bits
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,21 +142,6 @@ class FindLeastClusters:
         return most
 
 
-def shareable_names(network: nn.Module) -> list[str]:
-    """Return the names of the weights of convolutions and dense layers, in their order."""
-    return [
-        f"{name}.weight"
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-
-
-def set_tensors(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
-    """Give the network the tensors' values; its counters of batches stay."""
-    values = {name: torch.from_numpy(one.values) for name, one in tensors.items()}
-    network.load_state_dict(values, strict=False)
-
-
 def _measured(
     network: nn.Module,
     tensors: Mapping[str, StoredTensor],
@@ -171,5 +158,5 @@ def _measured(
 # A worker shares the weights of one network, again and again; clusterings are made once.
 @lru_cache(maxsize=1)
 def _opened(base: Base) -> tuple[nn.Module, Shareable]:
-    content = base.content()
-    return base.network(content), base.shareable(content)
+    network = base.network(base.content())
+    return network, base.shareable(network)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from evoconv.evolution.strategy import Space, Strategy
@@ -61,7 +60,7 @@ def keep_shared_weights(session: Session, problem: WeightSharingProblem, trial: 
     session.weights.write(trial.number, problem.base.with_tensors(tensors))
 
 
-def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: Finished) -> Path:
+def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: Finished) -> None:
     """Write a finished trial's network as a file, and store its size; ``check_saved`` reads it."""
     genome = trial.individual.genome
     path = place.compressed_file
@@ -81,4 +80,3 @@ def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: F
         f"{path}: {format_bytes(size)}, {dense / size:.1f} times smaller than"
         f" {problem.base_cost.parameters:,} parameters in float32"
     )
-    return path
