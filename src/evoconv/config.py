@@ -161,18 +161,7 @@ def configure(
     if not {"evaluations", "generations"} & set(values):
         values.setdefault("time_s", DEFAULT_TIME_S)
     own = METHODS[method].defaults if method in METHODS else {}
-    wanted = {**RECIPES[recipe], **own, **values}
-    if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
-        wanted["group_by"] = _from_anywhere(group_by)
-    if (device := wanted.get("device")) is not None and device != UNSET:
-        file = wanted.get("device_file")
-        found = find_device(device, None if file is None else Path(file).expanduser())
-        wanted = {**wanted, **found.options(), **values}
-    for name in ("weights", "plan"):
-        if isinstance(path := wanted.get(name), str | Path):
-            wanted[name] = _from_anywhere(str(path))
-    if isinstance(seeds := wanted.get("seeds"), str | Path):
-        wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
+    wanted = _with_files_read({**RECIPES[recipe], **own, **values}, values)
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))
@@ -191,6 +180,22 @@ def configure(
         uncompressed=None if model is None else Uncompressed(model=_from_anywhere(model)),
         **groups,
     )
+
+
+def _with_files_read(wanted: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with what files say in their place; what was given wins over a device."""
+    if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
+        wanted["group_by"] = _from_anywhere(group_by)
+    if (device := wanted.get("device")) is not None and device != UNSET:
+        file = wanted.get("device_file")
+        found = find_device(device, None if file is None else Path(file).expanduser())
+        wanted = {**wanted, **found.options(), **given}
+    for name in ("weights", "plan"):
+        if isinstance(path := wanted.get(name), str | Path):
+            wanted[name] = _from_anywhere(str(path))
+    if isinstance(seeds := wanted.get("seeds"), str | Path):
+        wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
+    return wanted
 
 
 def check_generations(budget: Budget, method: str) -> None:
