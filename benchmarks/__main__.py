@@ -4,9 +4,12 @@ import argparse
 
 from benchmarks import (
     accuracy,
+    coder,
+    compression,
     coordinator,
     memory,
     methods,
+    palettization,
     paper_tables,
     ranking,
     reinitialised,
@@ -26,6 +29,9 @@ BENCHMARKS = {
     "memory": memory,
     "coordinator": coordinator,
     "sorting": sorting,
+    "coder": coder,
+    "compression": compression,
+    "palettization": palettization,
     "unequal_simulated": unequal_simulated,
     "unequal": unequal,
     "accuracy": accuracy,

@@ -19,6 +19,7 @@ from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
 from evoconv.export.check import check_saved
 from evoconv.export.evo_file import read_evo, write_evo
 from evoconv.genomes.architecture import read_genome
+from evoconv.genomes.sharing_space import Sharing
 from evoconv.genomes.vector import Vector
 from evoconv.networks.weights import read_tensors
 from evoconv.study.storage import Storage
@@ -35,7 +36,8 @@ from tests.small_studies import (
     write_stripes,
 )
 
-SHORT: dict[str, Any] = {"evaluations": 12, "workers": 2}
+SHORT: dict[str, Any] = {"recipe": "untrained", "evaluations": 12, "workers": 2}
+TRAINED: dict[str, Any] = {"evaluations": 10, "workers": 2, "image_passes": 2_400, "batch_size": 16}
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +226,7 @@ def test_killed_amid_the_search_it_goes_on(
     images: Path, evolved: evoconv.Result, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    options = {"evaluations": 60, "workers": 2}
+    options = {"recipe": "untrained", "evaluations": 60, "workers": 2}
     words = ["compress", str(evolved.run), str(images), "--out", "run", *flags(options)]
     process = start(*words, cwd=tmp_path)
     kill_when(process, lambda: len(finished(trials_in(run))) >= 3, "trials are finished")
@@ -244,7 +246,7 @@ def test_a_limit_of_bytes_is_kept(images: Path, evolved: evoconv.Result, tmp_pat
         evolved.run, images, out=tmp_path / "tight", max_bytes=int(limit), **(SHORT | options)
     )
     assert max(_bytes_of(tight)) <= limit
-    with pytest.raises(ConfigError, match="--max-bytes 10: with the fewest clusters"):
+    with pytest.raises(ConfigError, match="--max-bytes 10: with the fewest that are let in"):
         evoconv.compress(
             evolved.run, images, out=tmp_path / "none", max_bytes=10, **(SHORT | options)
         )
@@ -292,6 +294,7 @@ def test_a_network_of_other_classes_or_sizes_is_refused(
 
 
 def test_what_is_no_network_is_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(StudyError, match="no saved model in"):
         evoconv.compress(tmp_path / "nothing", images, out=tmp_path / "run", **SHORT)
     assert not (tmp_path / "run").exists()
@@ -315,3 +318,155 @@ def test_a_file_that_is_not_what_was_tested_is_removed(
     with pytest.raises(EvoconvError, match=f"{name} in .* is not that of the network that was"):
         check_saved(run, cache, config.split, config.seed)
     assert not (run / "model.evo").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(
+    images: Path, evolved: evoconv.Result, tmp_path_factory: pytest.TempPathFactory
+) -> evoconv.Result:
+    run = tmp_path_factory.mktemp("runs") / "trained"
+    return evoconv.compress(evolved.run, images, out=run, seed=1, max_accuracy_drop=0.05, **TRAINED)
+
+
+def test_trained_weights_are_as_few_and_as_many_as_the_genome_says(
+    trained: evoconv.Result,
+) -> None:
+    genome = trained.best.trial.individual.genome
+    assert isinstance(genome, Vector)
+    sharing = Sharing.of(genome)
+    _, tensors = read_evo(trained.run / "model.evo")
+    layers = [one for name, one in tensors.items() if one.values.ndim > 1]
+    assert len(layers) == len(sharing.clusters) == len(sharing.kept)
+    for one, clusters, kept in zip(layers, sharing.clusters, sharing.kept, strict=True):
+        assert isinstance(one, SharedTensor)
+        assert one.codebooks.shape[1] <= clusters
+        assert np.count_nonzero(one.values) <= np.ceil(kept * one.values.size)
+    biases = [one for name, one in tensors.items() if name.endswith("bias")]
+    assert biases
+    assert all(len(np.unique(one.values)) <= 6 for one in biases if one.values.size > 6)
+
+
+def test_a_file_of_trained_weights_is_as_large_as_the_search_says(
+    trained: evoconv.Result,
+) -> None:
+    found = trained.summary
+    size = (trained.run / "model.evo").stat().st_size
+    assert found["bytes"] == size
+    measurement = trained.best.trial.individual.measurement
+    assert measurement is not None
+    # The description comes to that.
+    assert measurement.values["bytes"] < size < measurement.values["bytes"] + 300
+
+
+def test_heirs_go_on_from_their_parents(trained: evoconv.Result) -> None:
+    said = [
+        (one.individual.parents, one.individual.measurement.remarks)
+        for one in trained.trials
+        if one.individual.measurement is not None
+    ]
+    assert any(parents for parents, _ in said)
+    for parents, remarks in said:
+        expected = f"goes on from trial {parents[0]}" if parents else "from the network itself"
+        assert any(expected in one for one in remarks)
+
+
+def test_trained_networks_predict_from_the_file(trained: evoconv.Result) -> None:
+    assert trained.summary["test_accuracy"] > 0.5
+    by_file = evoconv.load(trained.run / "model.evo")
+    pixels, _ = draw_stripes(30)
+    answers = [one.logits(pixels[..., None]) for one in (by_file, evoconv.load(trained.run))]
+    np.testing.assert_array_equal(answers[0], answers[1])
+
+
+def test_killed_amid_trained_candidates_it_goes_on(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    options = TRAINED | {"evaluations": 20, "population": 4}
+    words = ["compress", str(evolved.run), str(images), "--out", "run", *flags(options)]
+    process = start(*words, cwd=tmp_path)
+    kill_when(process, lambda: len(finished(trials_in(run))) >= 5, "trials are finished")
+    before = finished(trials_in(run))
+    assert main(["resume", str(run), "--quiet"]) == 0
+    after = finished(trials_in(run))
+    assert before.items() <= after.items()
+    assert len(after) >= 20
+    assert (run / "model.evo").is_file()
+
+
+def test_a_known_network_is_trained_first(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options: dict[str, Any] = {"seed": 0, "image_size": 16}
+    result = evoconv.compress("lenet5", images, out=run, time="30s", evaluations=4, **options)
+    assert result.summary["base_test_accuracy"] > 0.6
+    assert (run / "base" / "model.safetensors").is_file()
+    assert (run / "model.evo").is_file()
+    # Its weights can be given, too.
+    file = run / "base" / "model.safetensors"
+    again = evoconv.compress(
+        "lenet5", images, out=tmp_path / "again", base_weights=file, **(SHORT | options)
+    )
+    assert again.summary["base_test_accuracy"] == result.summary["base_test_accuracy"]
+
+
+def test_weights_that_are_another_networks_are_refused(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    file = evolved.run / "best" / "model.safetensors"
+    with pytest.raises(StudyError, match=r"model.safetensors doesn't fit lenet5: they"):
+        evoconv.compress(
+            "lenet5", images, out=tmp_path / "run", base_weights=file, image_size=16, **SHORT
+        )
+    with pytest.raises(ConfigError, match="--base-weights has no use beside a saved network"):
+        evoconv.compress(evolved.run, images, out=tmp_path / "run", base_weights=file, **SHORT)
+    with pytest.raises(ConfigError, match=r"no folder lenet6, .* known are .*lenet5"):
+        evoconv.compress("lenet6", images, out=tmp_path / "run", **SHORT)
+
+
+def test_evolve_can_end_with_a_compression(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    options = FAST | {"evaluations": 2, "final_epochs": 10, "time": "30s"}
+    words = ["evolve", str(images), "--out", str(run), "--seed", "5", "--compress"]
+    assert main([*words, "--max-accuracy-drop", "3", *flags(options)]) == 0
+    text = capsys.readouterr().out
+    assert "times smaller than" in text
+    found = json.loads((run / "compressed" / "result.json").read_text("utf-8"))
+    before = json.loads((run / "result.json").read_text("utf-8"))
+    assert found["bytes"] == (run / "compressed" / "model.evo").stat().st_size
+    assert found["base_test_accuracy"] == pytest.approx(before["test_accuracy"])
+    # It is done: nothing is left to go on with.
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert json.loads((run / "compressed" / "result.json").read_text("utf-8")) == found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"aim": "moving-targets", "method": "sync"},
+        {"modulate": True},
+        {"depthwise": "skipped", "fold": True},
+        {"recipe": None, "reassign": True, "distillation": 0.5, "image_passes": 300},
+        {"recipe": None, "least_kept": "unset", "bias_clusters": 0, "image_passes": 300},
+    ],
+)
+def test_every_switch_leads_to_a_file(
+    options: dict[str, Any], images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    few = SHORT | {"evaluations": 6, "population": 4, "most_clusters": 8}
+    result = evoconv.compress(evolved.run, images, out=run, seed=0, **(few | options))
+    assert result.summary["bytes"] == (run / "model.evo").stat().st_size
+    assert result.summary["failed"] == 0
+
+
+def test_contradictory_switches_are_refused(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    for options, complaint in (
+        ({"modulate": True}, "--modulate is for clusters that stay as they are: --no-fine-tune"),
+        ({"depthwise": "rows"}, "--depthwise rows is for clusters that stay"),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            evoconv.compress(evolved.run, images, out=tmp_path / "run", **options)

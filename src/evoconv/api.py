@@ -181,6 +181,7 @@ def compress(
     *,
     out: str | Path | None = None,
     method: str = "async",
+    recipe: str | None = None,
     seed: int | None = None,
     watch: Watch | None = None,
     **options: Any,
@@ -192,6 +193,7 @@ def compress(
         source: labelled images, as for ``evolve``; those that the network was trained with.
         out: the run folder; None for a dated one under ``runs/``. The file is ``model.evo`` in it.
         method: one that works on anything, or on numbers.
+        recipe: ``compress``, or ``untrained`` for the method as published; None for the first.
         seed: fixes the random streams; the splits are those of the network's study.
         watch: is told what happens; None for silence.
         options: any option of the command line, such as ``max_accuracy_drop`` or ``time``.
@@ -199,7 +201,7 @@ def compress(
     Raises:
         UserError: a network, data or options that can't be used; the message is one sentence.
     """
-    return _study("compress", source, out, method, None, seed, None, watch, options, model)
+    return _study("compress", source, out, method, recipe, seed, None, watch, options, model)
 
 
 def _study(

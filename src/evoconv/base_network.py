@@ -15,7 +15,10 @@ from evoconv.data.image_set import ImageSet
 from evoconv.data.splits import SearchSplits, SplitOptions
 from evoconv.errors import ConfigError, DataError
 from evoconv.export.model_file import ModelDescription, read_model
-from evoconv.genomes.architecture import read_architecture, read_genome
+from evoconv.genomes.architecture import Architecture, read_architecture, read_genome
+from evoconv.genomes.backbone_cut import BackboneCut
+from evoconv.genomes.reference import REFERENCES
+from evoconv.networks.backbone import BACKBONES
 from evoconv.networks.build import build_network
 from evoconv.networks.measured_cost import measured_cost
 from evoconv.networks.weights import load_weights
@@ -44,7 +47,12 @@ class BaseNetwork:
         Raises:
             ConfigError: other splits were asked for.
         """
-        shape = self.description.preprocessing
+        shape, given = self.description.preprocessing, config.data.image_size
+        sizes = {f"{shape.height}x{shape.width}", f"{shape.height}"}
+        if given is not None and str(given) not in sizes:
+            raise ConfigError(
+                f"--image-size {given}: the network takes images of {shape.height}x{shape.width}"
+            )
         data = replace(config.data, image_size=f"{shape.height}x{shape.width}", resize=shape.resize)
         config = replace(config, data=data)
         if self.study is None:
@@ -76,6 +84,18 @@ class BaseNetwork:
                 f"the network takes images of {mine.channels} channels and {mine.bit_depth} bits,"
                 f" these have {theirs.channels} and {theirs.bit_depth}"
             )
+
+
+def named_architecture(name: str) -> Architecture:
+    """Return a known network by its name; ``ConfigError`` if there is none of it."""
+    if name in REFERENCES:
+        return REFERENCES[name].topology
+    if name in BACKBONES:
+        return BackboneCut(backbone=name, included=BACKBONES[name].num_layers)
+    raise ConfigError(
+        f"there is no folder {name}, and no network is called so; known are"
+        f" {', '.join((*REFERENCES, *BACKBONES))}"
+    )
 
 
 def read_base(model: str) -> BaseNetwork:
@@ -118,6 +138,8 @@ def sharing_problem(
         num_classes=num_classes,
         bits=cast(Bits, options.codebook_bits),
         dense_bits=cast(Bits, options.bias_bits),
+        folds=options.fold,
+        depthwise=options.depthwise,
     )
     return WeightSharingProblem(
         base=base,
@@ -127,6 +149,8 @@ def sharing_problem(
         max_bytes=options.max_bytes,
         most_clusters=options.most_clusters,
         range_accuracy=config.uncompressed.accuracy - options.largest_range_drop,
+        tuning=options.tuning,
+        modulated=options.modulate,
     )
 
 

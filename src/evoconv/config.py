@@ -58,22 +58,27 @@ GROUPS: Mapping[str, type[Options]] = {
 
 # What each command that begins a study has no use for.
 _UNUSED_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "evolve": ("transfer", "compress"),
+    "evolve": ("transfer",),
     "transfer": ("space", "compress"),
     "pretrain": ("space", "evolution", "saving", "compress"),
-    "compress": (
-        *("limits", "training", "augmentation", "stopping", "saving", "fitness"),
-        *("space", "transfer", "final"),
-    ),
+    "compress": (*("limits", "stopping", "saving", "fitness", "space", "transfer", "final"),),
 }
 
 _A_PLAN = ("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation")
+_FOR_COMPRESS_ALONE = tuple(
+    one.name
+    for one in fields(CompressOptions)
+    if one.name not in ("max_accuracy_drop", "max_bytes")
+)
 _UNUSED_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "evolve": (),
-    "transfer": ("learning_rate",),  # the plan's own counts
-    "pretrain": (*_A_PLAN, "weights", "plan", "first_plan", "feature_cache"),
-    # What the network and its own study say.
-    "compress": (*("image_size", "resize", "folds", "affordable_evaluations"),),
+    "evolve": _FOR_COMPRESS_ALONE,
+    "transfer": ("learning_rate", "compress"),  # the plan's own counts
+    "pretrain": ("compress", *_A_PLAN, "weights", "plan", "first_plan", "feature_cache"),
+    # What the network and its own study say, and what is about networks from scratch.
+    "compress": (
+        *("folds", "metric", "initialisation"),
+        *("freeze_share", "freeze_cache", "final_epochs", "final_length"),
+    ),
 }
 
 # Stored beside them: how the final training goes, by --final-recipe.
@@ -190,7 +195,7 @@ def _with_files_read(wanted: dict[str, Any], given: Mapping[str, Any]) -> dict[s
         file = wanted.get("device_file")
         found = find_device(device, None if file is None else Path(file).expanduser())
         wanted = {**wanted, **found.options(), **given}
-    for name in ("weights", "plan"):
+    for name in ("weights", "plan", "base_weights"):
         if isinstance(path := wanted.get(name), str | Path):
             wanted[name] = _from_anywhere(str(path))
     if isinstance(seeds := wanted.get("seeds"), str | Path):

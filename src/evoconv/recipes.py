@@ -3,6 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+# What compressions have in common: short evaluations, whose weights are kept.
+_SHARED = {
+    "crossover": 0.9,
+    "mutation": 0.5,
+    "final": "evolved",
+    "final_share": 0.1,
+}
+
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # As good a network as a short time allows: the defaults of ``Recipe``, with normalisation.
     "fast": {"normalisation": "batch"},
@@ -94,15 +102,30 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "final_share": 0.9,
         "baseline": False,
     },
-    # The weights of a trained network, shared: short evaluations, and nothing is trained.
+    # The weights of a trained network, shared: pruned, shared and trained on in a line of heirs.
     "compress": {
-        "population": 20,
-        "crossover": 0.9,
-        "mutation": 0.5,
-        "affordable_evaluations": None,
-        "final": "evolved",
-        "final_share": 0.1,
+        **_SHARED,
+        "fold": True,
+        "fine_tune": True,
+        "least_kept": 0.002,
+        "bias_clusters": 6,
+        "most_clusters": 16,
+        "codebook_bits": 8,
+        "bias_bits": 8,
+        "inherit": True,
+        "fresh_images": True,
+        "optimizer": "adam",
+        "learning_rate": 0.002,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "schedule": "cosine",
+        "shift": 0.0,
+        "train_images": None,
+        "affordable_evaluations": 60,
+        "population": 8,
     },
+    # The same as published: only numbers of clusters are searched, and nothing is trained.
+    "untrained": {**_SHARED, "affordable_evaluations": None, "population": 20},
     # Litzinger, Klos & Schiffmann: small networks for little computation. AdaGrad, a falling rate
     # and He initialisation are the poster's; the numbers are the house's.
     "compact": {
@@ -177,10 +200,17 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-# The commands' own, of the same names; the others are for ``evolve``.
-_OWN = ("transfer", "pretrain", "compress")
+# The commands' own, the first of each by default; the others are for ``evolve``.
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "transfer": ("transfer",),
+    "pretrain": ("pretrain",),
+    "compress": ("compress", "untrained"),
+}
 
 
 def recipes_of(command: str) -> list[str]:
     """Return the names of the recipes of a command that begins a study."""
-    return [command] if command in _OWN else [name for name in RECIPES if name not in _OWN]
+    if command in _OWN:
+        return list(_OWN[command])
+    others = {name for names in _OWN.values() for name in names}
+    return [name for name in RECIPES if name not in others]

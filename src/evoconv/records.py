@@ -31,6 +31,11 @@ class Objective:
     name: str
     direction: Literal["maximize", "minimize"]
 
+    @property
+    def moves(self) -> bool:
+        """Whether the fitness of a measurement hangs on what else was measured."""
+        return False
+
     def value(self, measurement: "Measurement") -> float:
         """Return the fact itself, negated if it is minimised: higher is better."""
         value = measurement.values[self.name]
@@ -43,6 +48,9 @@ class Objective:
     def merit(self, measurement: "Measurement") -> float:
         """Return what the best is chosen by, higher is better: the fitness, as a rule."""
         return self.fitness(measurement)
+
+    def told(self, measurement: "Measurement") -> None:
+        """Take note of what was measured, in the order of the log: targets may move by it."""
 
     def needed(self, fitness: float, costs: Mapping[str, float]) -> float:  # noqa: ARG002
         """Return the value that a network of these costs needs for a fitness; may be infinite."""
@@ -200,7 +208,8 @@ class Budget(Options):
     affordable_evaluations: int | None = option(
         40,
         "evaluations that ten minutes must suffice for, however slow, and a longer --time for more"
-        " by its root: limits the multiply-accumulates where --max-macs doesn't; unset: no limit",
+        " by its root: limits the multiply-accumulates where --max-macs doesn't, and how long a"
+        " candidate of compress is trained; unset: no limit",
         at_least=1,
         at_most=1_000_000,
     )

@@ -38,6 +38,13 @@ class Timetable:
             return None
         return self.deadline - AFTERWARDS_S - self.final_share * self.time_s
 
+    def wanted_evaluations(self, in_ten_minutes: int) -> float:
+        """Return how many evaluations there should be at least: a longer time is for more.
+
+        By its root: it is for more generations, and for longer evaluations, alike.
+        """
+        return in_ten_minutes * math.sqrt(max(1.0, (self.time_s or 0.0) / _SHORT_S))
+
     @property
     def last_call(self) -> float | None:
         """When the search ends even if it has found nothing."""
@@ -46,6 +53,11 @@ class Timetable:
     def left_s(self) -> float | None:
         """Return seconds until the deadline; negative when it is past."""
         return None if self.deadline is None else self.deadline - time.time()
+
+    def left_for_search_s(self) -> float | None:
+        """Return seconds until the search should end; None for no limit."""
+        end = self.search_deadline
+        return None if end is None else max(0.0, end - time.time())
 
     def left_for_training_s(self) -> float | None:
         """Return seconds that the final trainings may take if they begin now."""
@@ -74,8 +86,7 @@ class Timetable:
         """
         if self.time_s is None:
             return None
-        # More time is for more generations and for larger networks alike.
-        wanted = num_evaluations * math.sqrt(max(1.0, self.time_s / _SHORT_S))
+        wanted = self.wanted_evaluations(num_evaluations)
         search_s = self.time_s * (1 - self.final_share) * num_slots / wanted
         epoch_s = self.time_s * self.final_share / _WANTED_EPOCHS
         return int(macs_per_s * min(search_s / passes, epoch_s / num_images)) // 1000 * 1000

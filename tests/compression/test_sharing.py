@@ -84,6 +84,49 @@ def test_less_precise_values_are_rounded(tensors: dict[str, np.ndarray]) -> None
     np.testing.assert_array_equal(dense, tensors["f1.bias"].astype(np.float16))
 
 
+def test_of_tensors_whose_values_are_all_equal_one_value_is_stored(
+    tensors: dict[str, np.ndarray],
+) -> None:
+    given = tensors | {
+        "f1.bias": np.full(120, 0.3, np.float32),
+        "f2.bias": np.array([0.0, -0.0] * 42, np.float32),
+        "f3.bias": np.linspace(1, 1.0001, 10, dtype=np.float32),
+        "c1.bias": np.full(6, np.nan, np.float32),
+        "scale": np.ones(1, np.float32),
+        "table": np.full((4, 5), -2, np.float32),
+    }
+    network = Shareable(given, WEIGHTS, bits=16, dense_bits=16)
+    stored = network.stored((4,) * 5)
+    alike = {"f1.bias": 0.3, "f2.bias": 0.0, "f3.bias": 1.0, "table": -2.0}
+    for name, value in alike.items():
+        one = stored[name]
+        assert isinstance(one, SharedTensor), name
+        assert one.codebooks.shape == (1, 1)
+        assert one.bits == 16
+        assert one.has_zero == (value == 0)
+        assert one.values.shape == given[name].shape
+        assert (one.values == np.float32(np.float16(value))).all()
+    # The last bias is so only after rounding; these are not, or would not be smaller.
+    assert all(isinstance(stored[name], DenseTensor) for name in ("c1.bias", "c2.bias", "scale"))
+
+
+def test_a_tensor_whose_values_are_all_equal_takes_what_one_value_takes(
+    tensors: dict[str, np.ndarray],
+) -> None:
+    def bytes_with(bias: np.ndarray) -> tuple[float, int]:
+        given = tensors | {"f1.bias": bias.astype(np.float32)}
+        network = Shareable(given, WEIGHTS, bits=16, dense_bits=16)
+        clusters = (1,) * 5
+        real = len(write_tensors(list(network.stored(clusters).values())))
+        return network.account(clusters).bytes, real
+
+    estimated, real = bytes_with(np.linspace(-1, 1, 120))
+    for value, size in ((0.3, 2), (0.0, 0)):
+        estimated_alike, real_alike = bytes_with(np.full(120, value))
+        assert estimated - estimated_alike == 240 - size
+        assert real - real_alike == pytest.approx(240 - size, abs=40)
+
+
 def test_a_network_without_weights_to_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="no weights that can be shared"):
         Shareable({"bias": np.zeros(3, np.float32)}, [])

@@ -1,5 +1,6 @@
 """Pretrained weights from folders and files: what fits is taken, anything else is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.genomes.layers import Convolution
 from evoconv.genomes.topology import Topology
 from evoconv.networks.build import build_network
+from evoconv.networks.mobilenet import build_mobilenetv2
+from evoconv.networks.resnet import build_resnet20
 from evoconv.networks.weights import read_tensors, tensors_to_bytes, weights_to_bytes
 
 SHAPE = (3, 24, 16)
@@ -75,6 +78,21 @@ def test_a_file_without_description_is_known_by_its_tensors(tmp_path: Path) -> N
     assert (found.backbone, found.size) == ("densenet121", (224, 224))
     assert found.standardisation_of(3, 255).mean == pytest.approx((123.675, 116.28, 103.53))
     assert read_tensors(found.fitted(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "size"),
+    [("mobilenetv2", build_mobilenetv2, (224, 224)), ("resnet20", build_resnet20, (32, 32))],
+)
+def test_a_file_of_a_whole_network_is_known_by_the_names_it_was_published_with(
+    name: str, build: Callable[[], nn.Module], size: tuple[int, int], tmp_path: Path
+) -> None:
+    network = build()
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "w.pth")
+    found = read_pretrained(str(tmp_path / "w.pth"), None)
+    assert (found.backbone, found.size) == (name, size)
+    kernels = next(iter(read_tensors(found.fitted(3)).values()))
+    assert any(torch.equal(kernels, one) for one in network.state_dict().values())
 
 
 def test_a_file_that_its_description_lies_beside_has_that(tmp_path: Path) -> None:

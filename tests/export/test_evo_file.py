@@ -18,8 +18,10 @@ from torch import nn
 
 import evoconv
 from evoconv.compression.clustering import LayerClusterings
-from evoconv.compression.network_tensors import number_tensors
+from evoconv.compression.folding import fold_normalisations
+from evoconv.compression.network_tensors import number_tensors, set_tensors, shareable_names
 from evoconv.compression.number_formats import rounded
+from evoconv.compression.sharing import Shareable
 from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
@@ -28,20 +30,22 @@ from evoconv.export.evo_file import (
     evo_bytes,
     load_evo,
     read_evo,
+    require_same,
     tensor_shapes,
     write_evo,
 )
 from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.architecture import Architecture
 from evoconv.genomes.backbone_cut import BackboneCut
-from evoconv.genomes.layers import Dense
+from evoconv.genomes.layers import Convolution, Dense
 from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.topology import Topology
 from evoconv.networks.build import build_network
+from evoconv.networks.initialise import initialise
 from tests.export.evo_decoder import dictionary_of, read
 from tests.genomes.strategies import input_shapes, topologies
 
-LENET = REFERENCES["lenet-5"].topology
+LENET = REFERENCES["lenet5-tanh"].topology
 
 
 def described(
@@ -126,6 +130,30 @@ def test_a_cut_backbone_comes_back(tmp_path: Path) -> None:
     with torch.no_grad():
         away = (back(torch.zeros(1, 3, 32, 32)) - network(torch.zeros(1, 3, 32, 32))).abs().max()
     assert 0 < away < 1
+
+
+def test_folded_normalisations_come_back_and_take_little(tmp_path: Path) -> None:
+    layer = Convolution(filters=60, kernel=(3, 3), normalisation="batch")
+    description = described(Topology(features=(layer, layer)), (1, 8, 8))
+    network = network_of(description)
+    initialise(network, "torch", torch.Generator().manual_seed(0))
+    images = torch.rand(3, 1, 8, 8)
+    assert len(fold_normalisations(network, images)) == 2
+    numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
+    shareable = Shareable(numbers, shareable_names(network), bits=16, dense_bits=16)
+    tensors = shareable.stored((5, 5, 5))
+    set_tensors(network, tensors)
+    path = tmp_path / "model.evo"
+    size = write_evo(path, description, tensors)
+    require_same(path, description, network)
+    whole = {
+        name: DenseTensor(values=one.values, bits=16) if one.values.ndim == 1 else one
+        for name, one in tensors.items()
+    }
+    saved = len(evo_bytes(description, whole)) - size
+    # Of both layers the bias, and the scale, mean and variance after it: 60 values of two bytes
+    # each. Where they are equal these take less than eight bits even if stored one by one.
+    assert 150 < saved < 2 * 4 * 60 * 2
 
 
 def test_what_a_file_says_beside_its_weights_takes_less_than_a_hundred_bytes() -> None:

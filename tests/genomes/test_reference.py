@@ -16,7 +16,8 @@ PUBLISHED = {
     "compact-scenario-1": 61_787,
     "compact-scenario-2": 2_499_788,
     "tensorflow-tutorial": 3_274_634,
-    "lenet-5": 61_706,
+    "lenet5": 61_706,
+    "lenet5-tanh": 61_706,
 }
 
 
@@ -63,7 +64,7 @@ def test_only_one_reading_of_the_lost_label_gives_the_published_size() -> None:
 
 
 def test_an_unknown_reference_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"lenet-5, got resnet"):
+    with pytest.raises(ConfigError, match=r"lenet5-tanh, got resnet"):
         reference("resnet")
 
 

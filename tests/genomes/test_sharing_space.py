@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evoconv.errors import ConfigError
 from evoconv.evolution.strategy import CellSpace
-from evoconv.genomes.sharing_space import SharingSpace, clusters_of, clusters_text
+from evoconv.genomes.sharing_space import Sharing, SharingSpace
 from evoconv.genomes.vary_vector import cross_uniformly
 from evoconv.genomes.vector import Vector
 
@@ -19,7 +19,7 @@ def space(max_bytes: int | None = None, **changes: object) -> SharingSpace:
     given_values = {
         "layers": LAYERS,
         "ranges": RANGES,
-        "bytes_of": lambda clusters: 10.0 * sum(clusters),
+        "bytes_of": lambda sharing: 10.0 * sum(sharing.clusters) + sum(sharing.kept),
         "max_bytes": max_bytes,
     }
     return SharingSpace(**(given_values | changes))  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def test_repaired_genomes_keep_the_limit_and_have_no_more_clusters(seed: int) ->
 
 def test_few_clusters_are_drawn_as_often_as_many() -> None:
     rng = np.random.default_rng(0)
-    drawn = [clusters_of(space().sample(rng))[0] for _ in range(2_000)]
+    drawn = [space().sample(rng).values[0] for _ in range(2_000)]
     # From 2 to 32 are four doublings.
     assert 0.4 < np.mean(np.array(drawn) <= 8) < 0.6
     assert set(drawn) == set(range(2, 33))
@@ -87,7 +87,7 @@ def test_a_space_of_one_genome_is_searched_without_an_end_in_sight() -> None:
         ({"max_bytes": 59}, r"--max-bytes 59: with the fewest .*\[2, 3, 1\] clusters, it takes 60"),
         ({"seeds": (Vector((2, 3)),)}, r"3 layers to share, the seed \[2,3\] has 2"),
         ({"seeds": (Vector((2, 3, 201)),)}, "c must have 1 to 200 clusters, got 201"),
-        ({"seeds": (Vector((2.5, 3, 1)),)}, "a must have 2 to 32 clusters, got 2.5"),
+        ({"seeds": (Vector((2.5, 3, 1)),)}, r"3 layers to share, the seed \[2.5,3,1\] has 3"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, object], complaint: str) -> None:
@@ -95,5 +95,73 @@ def test_what_cannot_be_is_refused(changes: dict[str, object], complaint: str) -
         space(**changes)  # type: ignore[arg-type]
 
 
-def test_clusters_in_words() -> None:
-    assert clusters_text(Vector((3, 4, 6))) == "[3, 4, 6] clusters"
+def test_what_a_genome_stands_for_in_words() -> None:
+    assert str(Sharing.of(Vector((3, 4, 6)))) == "[3, 4, 6] clusters"
+    pruned = Sharing.of(Vector((0.5, 0.0123, 3, 4)))
+    assert pruned == Sharing(clusters=(3, 4), kept=(0.5, 0.0123))
+    assert str(pruned) == "[3, 4] clusters, kept [50, 1.23] %"
+
+
+def pruned_space(**changes: object) -> SharingSpace:
+    return space(least_kept=0.01, **changes)  # type: ignore[arg-type]
+
+
+def holds_shares(genome: Vector) -> bool:
+    shares = genome.values[:3]
+    in_range = all(type(one) is float and 0.01 <= one <= 1.0 for one in shares)
+    return in_range and holds(Vector(genome.values[3:]))
+
+
+@given(st.integers(0, 2**32), st.floats(1e-6, 1))
+def test_shares_stay_in_their_range_and_in_front(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    own: CellSpace[Vector] = pruned_space()
+    first, second = own.sample(rng), own.sample(rng)
+    mutant, operator = own.mutate(first, rng, scale)
+    child = own.cross(first, second, rng)
+    anywhere = own.genome_at(rng.random(6).tolist())
+    assert all(map(holds_shares, (first, second, mutant, child, anywhere)))
+    assert mutant != first
+    assert operator.startswith(("trim", "step"))
+    assert Vector.from_json(mutant.to_json()) == mutant
+    assert own.genome_at(own.places(first)).values[3:] == first.values[3:]
+
+
+def test_random_networks_keep_neither_all_nor_the_least() -> None:
+    rng = np.random.default_rng(0)
+    shares = np.array([pruned_space().sample(rng).values[:3] for _ in range(500)])
+    assert 0.05 < shares.min() < 0.1
+    assert 0.5 < shares.max() < 0.7
+
+
+def test_a_trim_takes_from_all_layers_alike_and_steps_are_short() -> None:
+    own, rng = pruned_space(), np.random.default_rng(0)
+    parent = Vector((0.4, 0.2, 0.1, 10, 3, 50))
+    trims = steps = 0
+    for _ in range(300):
+        mutant, operator = own.mutate(parent, rng)
+        factors = np.array(mutant.values[:3]) / parent.values[:3]
+        if operator == "trim":
+            trims += 1
+            assert factors.max() <= 1.0
+            assert np.ptp(factors) < 0.02
+            assert mutant.values[3:] == parent.values[3:]
+        else:
+            steps += 1
+            assert np.abs(np.log2(factors)).max() < 4 * 0.5
+    assert 60 < trims < 140
+    assert steps == 300 - trims
+
+
+@given(st.integers(0, 2**32))
+def test_repaired_shares_keep_the_limit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own = pruned_space(
+        max_bytes=60,
+        bytes_of=lambda sharing: sum(sharing.clusters) + 100 * sum(sharing.kept),
+    )
+    genome = own.sample(rng)
+    repaired = own.repair(genome, rng)
+    assert own.is_feasible(repaired)
+    assert holds_shares(repaired)
+    assert all(a <= b for a, b in zip(repaired.values, genome.values, strict=True))

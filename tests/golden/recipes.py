@@ -22,7 +22,8 @@ A recipe is a set of defaults. Every number is an option, and an option that is 
 finds as good a network as a short time allows; `long` is the same with a longer end; `paper` is the
 setting of Vidnerová and Neruda 2018, with Keras 2's defaults where the paper names none; `compact`
 and `gradient` are the methods' of these names, `transfer`, `pretrain` and `compress` the
-commands'. In all of them, hard sigmoid is Keras 2's 0.2x + 0.5 and leaky ReLU has slope 0.1.
+commands', and `untrained` is another of `compress`. In all of them, hard sigmoid is Keras 2's
+0.2x + 0.5 and leaky ReLU has slope 0.1.
 
 Where a recipe has a value that should not be, write `unset`: `--epoch-patience unset`.
 
@@ -42,7 +43,8 @@ def by_recipe(recipe: str, **options: Any) -> StudyConfig:
         return configure("digits", options, recipe=recipe, seed=0)
     if recipe == "transfer":
         options["weights"] = "PRETRAINED"
-    return configure("digits", options, seed=0, command=recipe)
+    command = next(one for one in ("transfer", "pretrain", "compress") if recipe in recipes_of(one))
+    return configure("digits", options, recipe=recipe, seed=0, command=command)
 
 
 def _tables() -> Iterator[str]:

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from evoconv.errors import ConfigError
 from evoconv.problems.fitness import FitnessOptions, choose_objective
-from evoconv.problems.objectives import OBJECTIVES, TargetAccuracy
+from evoconv.problems.objectives import (
+    OBJECTIVES,
+    MovingTargets,
+    TargetAccuracy,
+    moving_targets,
+)
 from evoconv.records import Measurement
 from evoconv.training.options import METRICS
 
@@ -140,3 +145,52 @@ def test_a_target_allows_nothing_beside_it(metric: str, price: float, sentence: 
 def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"must be in \[0, 1\]"):
         FitnessOptions(**wrong)
+
+
+def shared(accuracy: float, ratio: float, size: float = 1000.0) -> Measurement:
+    return Measurement(
+        values={"validation_accuracy": accuracy, "ratio_formula": ratio, "bytes": size}
+    )
+
+
+def published(accuracy: float = 0.98, ratio: float = 10.0) -> MovingTargets:
+    smallest = TargetAccuracy(
+        name="validation_accuracy", direction="maximize", target=0.97, size="bytes"
+    )
+    return moving_targets(smallest, accuracy, ratio)
+
+
+def test_the_published_fitness_by_hand() -> None:
+    # 1 - 0.49 / 0.98 = 0.5 and 1 - 5 / 10 = 0.5
+    assert published().fitness(shared(0.49, 5.0)) == pytest.approx(1 / 0.5**0.5)
+    assert published().fitness(shared(0.98, 8.0)) == pytest.approx(5.0)
+
+
+def test_targets_move_when_they_are_surpassed_and_only_then() -> None:
+    objective = published()
+    objective.told(shared(0.97, 9.0))
+    assert objective.fitness(shared(0.98, 8.0)) == pytest.approx(5.0)
+    objective.told(shared(0.90, 16.0))
+    assert objective.fitness(shared(0.98, 8.0)) == pytest.approx(2.0)
+    objective.told(shared(0.99, 1.0))
+    assert objective.fitness(shared(0.99, 8.0)) == pytest.approx(2.0)
+
+
+def test_at_the_targets_the_fitness_is_high_and_finite() -> None:
+    objective = published()
+    objective.told(shared(0.99, 12.0))
+    assert objective.fitness(shared(0.99, 12.0)) == pytest.approx(1e6)
+
+
+def test_those_who_were_fit_may_not_be_when_targets_have_moved() -> None:
+    objective = published(ratio=4.0)
+    near, far = shared(0.90, 4.0), shared(0.60, 16.0)
+    assert objective.fitness(near) > objective.fitness(far)
+    objective.told(far)
+    assert objective.fitness(near) < objective.fitness(far)
+
+
+def test_what_is_kept_is_the_smallest_that_is_accurate_enough() -> None:
+    objective = published()
+    assert objective.merit(shared(0.971, 5.0, 900)) > objective.merit(shared(0.99, 4.0, 1000))
+    assert objective.merit(shared(0.971, 5.0, 900)) > objective.merit(shared(0.96, 50.0, 100))

@@ -47,7 +47,9 @@ def pretrain(parsed: argparse.Namespace, started_at: float) -> int:
 
 def compress(parsed: argparse.Namespace, started_at: float) -> int:
     """Run a new study of shared weights to its end."""
-    return _study(parsed, started_at, method=parsed.method, model=parsed.network)
+    return _study(
+        parsed, started_at, method=parsed.method, recipe=parsed.recipe, model=parsed.network
+    )
 
 
 def _study(
@@ -71,11 +73,31 @@ def _study(
         from evoconv.session.studies import start_study
 
     out = None if parsed.out is None else Path(parsed.out)
+    runs: list[Path] = []
+
+    def study(watch: "Watch") -> Path:
+        runs.append(start_study(config, out, watch, started_at))
+        return runs[0]
+
+    code = run_watched(study, metric=config.training.metric, quiet=parsed.quiet, json=parsed.json)
+    return code or _compress_after(runs[0], parsed, started_at)
+
+
+def _compress_after(run: Path, parsed: argparse.Namespace, started_at: float) -> int:
+    """Compress the network of a finished study that asks for it, and print what that gave."""
+    from evoconv.cli.watching import run_watched
+    from evoconv.session.compressing import FOLDER, compression_of
+    from evoconv.session.studies import open_study, start_study
+
+    with open_study(run) as storage:
+        config = compression_of(run, config_from_dict(storage.config), started_at)
+    if config is None:
+        return 0
     return run_watched(
-        lambda watch: start_study(config, out, watch, started_at),
+        lambda watch: start_study(config, run / FOLDER, watch),
         metric=config.training.metric,
-        quiet=parsed.quiet,
-        json=parsed.json,
+        quiet=parsed.quiet or parsed.json,
+        json=False,
     )
 
 
@@ -90,7 +112,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
         from evoconv.cli.watching import run_watched
         from evoconv.session.studies import resume_study
 
-    return run_watched(
+    code = run_watched(
         lambda watch: resume_study(
             run,
             watch,
@@ -103,6 +125,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
         quiet=parsed.quiet,
         json=parsed.json,
     )
+    return code or _compress_after(run, parsed, started_at)
 
 
 def finish(parsed: argparse.Namespace, started_at: float) -> int:

@@ -108,13 +108,7 @@ def _add_evolve(commands: "Commands[_Parser]", *, show_all: bool) -> None:
     )
     _add_source(parser)
     _add_method(parser, methods_for("evolve"))
-    recipes = recipes_of("evolve")
-    parser.add_argument(
-        "--recipe",
-        choices=recipes,
-        metavar="NAME",
-        help=f"defaults of all options: {', '.join(recipes)} [the method's own]",
-    )
+    _add_recipe(parser, "evolve", "the method's own")
     _add_study(parser, "evolve", show_all=show_all)
 
 
@@ -159,6 +153,7 @@ def _add_compress(commands: "Commands[_Parser]", *, show_all: bool) -> None:
     parser.add_argument("network", metavar="MODEL", help="a run folder, or the best/ of one")
     _add_source(parser)
     _add_method(parser, methods_for("compress"))
+    _add_recipe(parser, "compress", "compress")
     _add_study(parser, "compress", show_all=show_all)
 
 
@@ -180,6 +175,16 @@ def _add_method(parser: argparse.ArgumentParser, names: list[str]) -> None:
         choices=names,
         metavar="NAME",
         help=f"how to search: {', '.join(names)} [async]; see evoconv methods",
+    )
+
+
+def _add_recipe(parser: argparse.ArgumentParser, command: str, usual: str) -> None:
+    recipes = recipes_of(command)
+    parser.add_argument(
+        "--recipe",
+        choices=recipes,
+        metavar="NAME",
+        help=f"defaults of all options: {', '.join(recipes)} [{usual}]",
     )
 
 

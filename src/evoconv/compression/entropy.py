@@ -73,7 +73,7 @@ class SymbolReader:
         return symbols
 
 
-def entropy_bits(counts: NDArray[np.integer]) -> float:
+def entropy_bits(counts: NDArray[np.number]) -> float:
     """Return the bits of symbols that occur so often, by their order-0 entropy."""
     seen = counts[counts > 0].astype(np.float64)
     return float(np.sum(seen * np.log2(seen.sum() / seen)))
@@ -84,6 +84,8 @@ class _Model:
 
     def __init__(self, alphabet: int) -> None:
         self._counts = np.zeros(alphabet, np.int64)
+        # Looked up once: an array takes hundreds of models.
+        self._categorical = find_package("constriction", _PURPOSE).stream.model.Categorical
 
     def count(self, symbols: Symbols) -> None:
         self._counts += np.bincount(symbols, minlength=self._counts.size)
@@ -93,8 +95,7 @@ class _Model:
         weights = 2 * self._counts + 1
         scaled = weights * (_TOTAL - weights.size) // weights.sum() + 1
         scaled[np.argmax(scaled)] += _TOTAL - scaled.sum()
-        categorical = find_package("constriction", _PURPOSE).stream.model.Categorical
-        return categorical(scaled / _TOTAL, perfect=False)
+        return self._categorical(scaled / _TOTAL, perfect=False)
 
 
 def _blocks(count: int) -> Iterator[tuple[int, int]]:

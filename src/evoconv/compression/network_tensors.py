@@ -23,6 +23,15 @@ def shareable_names(network: nn.Module) -> list[str]:
     ]
 
 
+def depthwise_names(network: nn.Module) -> list[str]:
+    """Return those of them that are of depthwise convolutions: each map has its own kernel."""
+    return [
+        f"{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+    ]
+
+
 def set_tensors(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
     """Give the network the tensors' values; its counters of batches stay."""
     values = {name: torch.from_numpy(one.values) for name, one in tensors.items()}

@@ -18,6 +18,12 @@ def rounded(values: NDArray[np.floating], bits: Bits) -> Floats:
     return from_bytes(to_bytes(values, bits), bits)
 
 
+def round_tensor(values: torch.Tensor, bits: Bits) -> torch.Tensor:
+    """Return the values of a float32 tensor as they are after being stored in so many bits."""
+    largest = torch.finfo(_TYPES[bits]).max
+    return values.clamp(-largest, largest).to(_TYPES[bits]).to(values.dtype)
+
+
 def to_bytes(values: NDArray[np.floating], bits: Bits) -> NDArray[np.uint8]:
     """Return the values as bytes, flat, little-endian; 8 bits are float8 e4m3fn."""
     largest = torch.finfo(_TYPES[bits]).max

@@ -21,17 +21,19 @@ class SharedLayer:
         weights: how many there are.
         clusters: how many different values they have.
         bits: of one such value: 32, 16 or 8.
+        codebooks: how many sets of so many values there are: one, or one for each row.
     """
 
     weights: int
     clusters: int
     bits: int = _BITS
+    codebooks: int = 1
 
     @property
     def shared_bits(self) -> int:
         """A key per weight, and the codebook of keys and values: the denominator of equation 2."""
         key = max(1, (self.clusters - 1).bit_length())  # ⌈log2 clusters⌉
-        return self.weights * key + self.clusters * (self.bits + key)
+        return self.weights * key + self.codebooks * self.clusters * (self.bits + key)
 
     @property
     def ratio(self) -> float:

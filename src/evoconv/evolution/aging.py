@@ -8,13 +8,12 @@ mutation, as the method's defaults are (``crossover`` 0, ``mutation`` 1); crosso
 on.
 """
 
-from bisect import insort
 from collections import deque
 from typing import Any
 
 from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, rank
+from evoconv.evolution.selection import Member, rank, rank_again
 from evoconv.evolution.strategy import Space
 from evoconv.records import Individual, Objective
 
@@ -43,11 +42,10 @@ class Aging:
         if individual.measurement is None:
             return
         self._nursery.remember(individual)
-        newcomer = rank(individual, self._objective)
-        insort(self._ranked, newcomer)
-        self._by_age.append(newcomer)
+        self._by_age.append(rank(individual, self._objective))
         if len(self._by_age) > self._options.population:
-            self._ranked.remove(self._by_age.popleft())
+            self._by_age.popleft()
+        self._ranked = rank_again(self._by_age, self._objective)
 
     def members(self) -> list[Individual]:
         """Return the population, the best first."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, rank
+from evoconv.evolution.selection import Member, rank, rank_again
 from evoconv.evolution.strategy import Space
 from evoconv.records import Individual, Objective
 from evoconv.seeds import Purpose, stream
@@ -56,7 +56,7 @@ class Annealing:
         place = individual.number % len(self._chains)
         current = self._chains[place]
         if current is not None:
-            gain = neighbour.fitness - current.fitness
+            gain = neighbour.fitness - rank(current.individual, self._objective).fitness
             if gain < 0:
                 self._losses.append(-gain)
             luck = stream(self._seed, Purpose.ACCEPT, individual.number).random()
@@ -66,8 +66,8 @@ class Annealing:
 
     def members(self) -> list[Individual]:
         """Return where the chains are, the best first."""
-        found = sorted((one for one in self._chains if one is not None), reverse=True)
-        return [one.individual for one in found]
+        found = rank_again((one for one in self._chains if one is not None), self._objective)
+        return [one.individual for one in reversed(found)]
 
     def entry(self) -> None:
         """Return None: a chain may step to anything."""

@@ -12,7 +12,7 @@ from typing import Any
 from evoconv.evolution.barrier import Barrier
 from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, rank
+from evoconv.evolution.selection import Member, rank, rank_again
 from evoconv.evolution.strategy import Space
 from evoconv.records import Individual, Objective
 
@@ -39,8 +39,8 @@ class Generational:
 
     def members(self) -> list[Individual]:
         """Return the elite and what is measured of this generation, the best first."""
-        ranked = sorted(self._elite + self._measured(self._barrier.told), reverse=True)
-        return [one.individual for one in ranked]
+        known = self._elite + self._measured(self._barrier.told)
+        return [one.individual for one in reversed(rank_again(known, self._objective))]
 
     def entry(self) -> None:
         """Return None: every measured individual may breed the next generation."""
@@ -56,7 +56,7 @@ class Generational:
         for one in told:
             self._nursery.remember(one)
         measured = self._measured(told)
-        parents = sorted(self._elite + measured)
+        parents = sorted(rank_again(self._elite, self._objective) + measured)
         self._elite = parents[max(0, len(parents) - self._options.elitism) :]
         num_births = self._options.population - len(self._elite)
         if not measured:

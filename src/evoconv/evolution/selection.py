@@ -9,7 +9,7 @@ one of Goldberg & Deb 1991, and the roulette's shares are linear in the fitness 
 """
 
 from bisect import insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from numpy.random import Generator
@@ -34,6 +34,13 @@ def rank(individual: Individual, objective: Objective) -> Member:
     assert individual.measurement is not None, f"individual {individual.number} was not measured"
     fitness = objective.fitness(individual.measurement)
     return Member(fitness, -individual.number, individual)
+
+
+def rank_again(members: Iterable[Member], objective: Objective) -> list[Member]:
+    """Return the members by what they are worth now, worst to best: targets may have moved."""
+    if not objective.moves:
+        return sorted(members)
+    return sorted(rank(one.individual, objective) for one in members)
 
 
 def select_parent(

@@ -10,7 +10,7 @@ from typing import Any
 
 from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, admit, rank
+from evoconv.evolution.selection import Member, admit, rank, rank_again
 from evoconv.evolution.strategy import Space
 from evoconv.records import Individual, Objective
 
@@ -38,6 +38,7 @@ class SteadyState:
             return
         self._nursery.remember(individual)
         newcomer = rank(individual, self._objective)
+        self._ranked = rank_again(self._ranked, self._objective)
         admit(self._ranked, newcomer, capacity=self._options.population)
 
     def members(self) -> list[Individual]:

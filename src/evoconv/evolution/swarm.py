@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from evoconv.evolution.barrier import Barrier
 from evoconv.evolution.breeding import Draft, Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, rank
+from evoconv.evolution.selection import Member, rank, rank_again
 from evoconv.evolution.strategy import CellSpace
 from evoconv.records import Individual, Objective
 
@@ -69,9 +69,9 @@ class _Swarm:
     def members(self) -> list[Individual]:
         """Return the best that each point met and what is measured of this lot, the best first."""
         told = [one for one in self._barrier.told if one.measurement is not None]
-        ranked = [rank(one, self._objective) for one in told]
-        ranked += [one.best for one in self._points if one.best is not None]
-        return [one.individual for one in sorted(ranked, reverse=True)]
+        known = [rank(one, self._objective) for one in told]
+        known += [one.best for one in self._points if one.best is not None]
+        return [one.individual for one in reversed(rank_again(known, self._objective))]
 
     def entry(self) -> None:
         """Return None: a point moves whatever it found."""
@@ -89,6 +89,8 @@ class _Swarm:
         for one, point in zip(told, self._points, strict=False):
             self._nursery.remember(one)
             point.now = None if one.measurement is None else rank(one, self._objective)
+            if point.best is not None:  # what it is worth now
+                point.best = rank(point.best.individual, self._objective)
             if point.now is not None and (point.best is None or point.now > point.best):
                 point.best, point.best_place = point.now, point.place
         known = [one for one in self._points if one.best is not None]

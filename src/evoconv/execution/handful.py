@@ -5,10 +5,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from evoconv.errors import EvoconvError
 from evoconv.execution.executor import Control, Executor, Job, Outcome, Progress
 from evoconv.records import FailureKind
 
 _ATTEMPTS = 2
+
+
+def run_one(executor: Executor, task: Callable[[Any, Control], Any]) -> Any:
+    """Return what a task gives that nothing else can go on without; nothing else runs there.
+
+    Raises:
+        EvoconvError: it failed.
+    """
+    executor.submit(Job(number=0, task=task))
+    [outcome] = executor.wait()
+    if outcome.failure is not None:
+        raise EvoconvError(f"the workers can't train anything: {outcome.failure}")
+    return outcome.result
 
 
 def run_handful(

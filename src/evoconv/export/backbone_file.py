@@ -23,6 +23,7 @@ from evoconv.networks.weights import read_tensors, tensors_to_bytes
 
 # As torchvision's documentation of its weights says.
 _USUAL_SIZE, _SMALL_SIZE = (224, 224), (32, 32)
+_FOR_SMALL_IMAGES = ("densenet-small", "resnet20")
 _USUAL = Standardisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
@@ -107,7 +108,7 @@ def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
     return Pretrained(
         backbone=name,
         tensors=tensors,
-        size=_SMALL_SIZE if name == "densenet-small" else _USUAL_SIZE,
+        size=_SMALL_SIZE if name in _FOR_SMALL_IMAGES else _USUAL_SIZE,
         standardisation=_USUAL,
         where=str(path),
     )

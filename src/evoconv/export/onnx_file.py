@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from evoconv.artifacts import write_atomically
 from evoconv.data.batches import Standardisation
 from evoconv.errors import MissingExtra, StudyError
 from evoconv.export.classifier import Classifier
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
@@ -57,6 +61,24 @@ def write_onnx(classifier: Classifier, file: Path) -> None:
         MissingExtra: the packages for it are not installed.
         StudyError: the file can't be written.
     """
+    save_onnx(onnx_model(classifier), file)
+
+
+def save_onnx(model: "ModelProto", file: Path) -> None:
+    """Write a model; the file is complete or absent. ``StudyError`` if it can't be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, model.SerializeToString())
+    except OSError as error:
+        raise StudyError(f"{file} can't be written: {error.strerror or error}") from error
+
+
+def onnx_model(classifier: Classifier) -> "ModelProto":
+    """Return the network as ONNX.
+
+    Raises:
+        MissingExtra: the packages for it are not installed.
+    """
     require_onnx()
     import onnx
 
@@ -77,14 +99,14 @@ def write_onnx(classifier: Classifier, file: Path) -> None:
         )
         assert program is not None, "the exporter gives a program unless it raises"
         model = program.model_proto
+    graph = model.graph
+    # Of each node the exporter tells how torch came to it, with paths of this machine: kilobytes.
+    for one in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        one.ClearField("metadata_props")
     facts = {"classes": list(classifier.classes), "preprocessing": shape.to_dict()}
     onnx.helper.set_model_props(model, {name: json.dumps(one) for name, one in facts.items()})
     onnx.checker.check_model(model, full_check=True)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, model.SerializeToString())
-    except OSError as error:
-        raise StudyError(f"{file} can't be written: {error.strerror or error}") from error
+    return model
 
 
 @contextmanager

@@ -35,3 +35,8 @@ class FinalOptions(Options):
     final_share: float = option(
         0.4, "share of --time kept for the end", at_least=0.05, at_most=0.9, unit="percent"
     )
+    compress: bool = option(
+        False,
+        "in the end share the weights of the network, down to a small file: evoconv compress with"
+        " the last third of --time",
+    )

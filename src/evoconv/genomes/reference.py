@@ -7,6 +7,7 @@ public code; the listing shows only the last rate.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.layers import (
@@ -48,6 +49,21 @@ def _strided(filters: int, kernel: Pair, stride: Pair) -> Convolution:
 
 def _block(filters: int, kernel: Pair, stride: Pair) -> Residual:
     return Residual(filters=filters, kernel=kernel, stride=stride, normalisation="batch")
+
+
+def _lenet5(activation: str, pooling: Literal["max", "average"]) -> Topology:
+    return Topology(
+        features=(
+            _convolution(6, 5, activation),
+            Pooling(kind=pooling, size=(2, 2)),
+            _convolution(16, 5, activation, "valid"),
+            Pooling(kind=pooling, size=(2, 2)),
+        ),
+        classifier=(
+            Dense(units=120, activation=activation),
+            Dense(units=84, activation=activation),
+        ),
+    )
 
 
 _MNIST = (1, 28, 28)
@@ -158,16 +174,14 @@ REFERENCES = {
         parameters=3_274_634,
         source="TensorFlow's MNIST tutorial for experts, 2016",
     ),
-    "lenet-5": Reference(
-        topology=Topology(
-            features=(
-                _convolution(6, 5, "tanh"),
-                Pooling(kind="average", size=(2, 2)),
-                _convolution(16, 5, "tanh", "valid"),
-                Pooling(kind="average", size=(2, 2)),
-            ),
-            classifier=(Dense(units=120, activation="tanh"), Dense(units=84, activation="tanh")),
-        ),
+    "lenet5": Reference(
+        topology=_lenet5("relu", "max"),
+        input_shape=_MNIST,
+        parameters=61_706,
+        source="LeCun et al. 1998, with the activations and poolings of today",
+    ),
+    "lenet5-tanh": Reference(
+        topology=_lenet5("tanh", "average"),
         input_shape=_MNIST,
         parameters=61_706,
         source="LeCun et al. 1998, on 28×28 images padded to 32×32 by the first convolution",

@@ -2,7 +2,8 @@
 
 Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks", step 2: an individual
 is a list of numbers of clusters, one per layer; uniform crossover. Differs: numbers are drawn by
-their logarithm, for from 2 to 4 clusters is as far as from 16 to 32.
+their logarithm, for from 2 to 4 clusters is as far as from 16 to 32. Where networks are pruned, a
+genome also has the share of its weights that each layer keeps.
 
 It has the methods of evolution.strategy.Space and CellSpace.
 """
@@ -17,16 +18,63 @@ from evoconv.errors import ConfigError
 from evoconv.genomes.vary_vector import cross_uniformly, mutate_vector
 from evoconv.genomes.vector import Cell, Value, Vector, draw_vector, places_of, vector_at
 
+# Of the range of shares, by their logarithm: random networks are pruned to where heirs begin.
+_KEPT_AT_BIRTH = (0.4, 0.9)
+# Spreads up to twice the range of a layer's weights, focuses for weights of 0.001 to 1.
+_MOST_SPREAD = 2.0
+_FOCUS = (1.0, 1000.0)
+# Share of the mutations that take from all layers alike, and how far they and others step.
+_TRIMS = 1 / 3
+_STEP = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """What a genome of this space stands for.
+
+    Attributes:
+        clusters: different values of each layer, zero among them where it is pruned.
+        kept: share of each layer's weights that is not zero, in (0, 1]; empty without pruning.
+        modulation: spread and focus of each layer's clusters; empty without. See
+            ``compression.modulation``.
+    """
+
+    clusters: tuple[int, ...]
+    kept: tuple[float, ...] = ()
+    modulation: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(cls, genome: Vector) -> "Sharing":
+        """Return what the genome stands for: fractions come first, then numbers of clusters."""
+        clusters = tuple(one for one in genome.values if isinstance(one, int))
+        fractions, count = genome.values[: len(genome.values) - len(clusters)], len(clusters)
+        if len(fractions) <= count:
+            return cls(clusters=clusters, kept=fractions)
+        pairs = zip(fractions[:count], fractions[count:], strict=True)
+        return cls(clusters=clusters, modulation=tuple(pairs))
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        text = f"[{', '.join(str(one) for one in self.clusters)}] clusters"
+        if self.kept:
+            text += f", kept [{', '.join(f'{100 * one:.3g}' for one in self.kept)}] %"
+        if self.modulation:
+            pairs = (f"{spread:.3g} {focus:.3g}" for spread, focus in self.modulation)
+            text += f", spread and focus [{', '.join(pairs)}]"
+        return text
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharingSpace:
-    """Numbers of clusters.
+    """Numbers of clusters, and shares that are kept.
 
     Attributes:
         layers: names of the layers.
         ranges: fewest and most clusters of each, both included.
-        bytes_of: says what numbers of clusters take.
+        bytes_of: says what a sharing takes.
         max_bytes: a limit on that; None for none.
+        least_kept: least share of its weights that a layer may keep; None where none is pruned.
+        modulated: whether each layer has a spread and a focus; not together with pruning.
         seeds: numbers that a search begins with.
 
     Raises:
@@ -35,8 +83,10 @@ class SharingSpace:
 
     layers: tuple[str, ...]
     ranges: tuple[tuple[int, int], ...]
-    bytes_of: Callable[[Sequence[int]], float]
+    bytes_of: Callable[[Sharing], float]
     max_bytes: int | None = None
+    least_kept: float | None = None
+    modulated: bool = False
     seeds: tuple[Vector, ...] = ()
 
     def __post_init__(self) -> None:
@@ -47,41 +97,61 @@ class SharingSpace:
             self._check_seed(seed)
         smallest = self.smallest()
         if not self.is_feasible(smallest):
+            sharing = Sharing.of(smallest)
             raise ConfigError(
-                f"--max-bytes {self.max_bytes:,}: with the fewest clusters that are let in,"
-                f" {clusters_text(smallest)}, it takes {self.bytes_of(clusters_of(smallest)):,.0f}"
+                f"--max-bytes {self.max_bytes:,}: with the fewest that are let in,"
+                f" {sharing}, it takes {self.bytes_of(sharing):,.0f}"
             )
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """A cell per layer; its values are clusters, its places logarithms of them."""
+        """Fractions first, then a cell per layer whose values are clusters by their logarithm."""
         # Each whole number has the part of the scale that rounds to it.
-        return tuple(
+        return self.fractions + tuple(
             Cell(name=name, low=low - 0.5, high=high + 0.5, kind="logarithmic")
             for name, (low, high) in zip(self.layers, self.ranges, strict=True)
         )
 
+    @property
+    def fractions(self) -> tuple[Cell, ...]:
+        """The cells of what isn't whole: shares that are kept, or spreads and focuses."""
+        if self.least_kept is not None:
+            return tuple(
+                Cell(name=f"kept {name}", low=self.least_kept, high=1.0, kind="logarithmic")
+                for name in self.layers
+            )
+        if not self.modulated:
+            return ()
+        low, high = _FOCUS
+        return tuple(
+            Cell(name=f"spread {name}", low=0.0, high=_MOST_SPREAD, kind="linear")
+            for name in self.layers
+        ) + tuple(
+            Cell(name=f"focus {name}", low=low, high=high, kind="logarithmic")
+            for name in self.layers
+        )
+
     def sample(self, rng: Generator) -> Vector:
-        """Return random numbers of clusters."""
-        return self._whole(draw_vector(self.cells, rng))
+        """Return random numbers of clusters, and shares from the middle of their range."""
+        drawn = draw_vector(self.cells, rng).values
+        if self.least_kept is None:
+            return self._whole(drawn)
+        low, high = _KEPT_AT_BIRTH
+        shares = tuple(cell.at(low + rng.random() * (high - low)) for cell in self.fractions)
+        return self._whole(shares + drawn[len(shares) :])
 
     def mutate(self, genome: Vector, rng: Generator, scale: float = 1.0) -> tuple[Vector, str]:
-        """Return numbers of which some are drawn again, and of which layers."""
-        mutated, operator = mutate_vector(genome, self.cells, rng, scale)
-        whole = self._whole(mutated)
-        if whole != genome:
-            return whole, operator
-        # Too short a step for a whole number: one layer goes to its neighbour.
-        free = [place for place, (low, high) in enumerate(self.ranges) if low < high]
-        if not free:
-            return whole, operator
-        place = free[int(rng.integers(len(free)))]
-        step = 1 if rng.random() < 1 / 2 else -1
-        low, high = self.ranges[place]
-        count = genome.values[place] + step
-        values: list[Value] = list(genome.values)
-        values[place] = count if low <= count <= high else genome.values[place] - step
-        return Vector(tuple(values)), f"step {self.layers[place]}"
+        """Return changed numbers, and which layers' they are.
+
+        Some are drawn again; where heirs are trained on, a step away from what a parent learned is
+        short: its length on the logarithmic scale is normal, and it may be for all layers at once.
+        """
+        if self.least_kept is not None:
+            mutated, operator = self._stepped(genome, rng, scale)
+        else:
+            mutated, operator = mutate_vector(genome, self.cells, rng, scale)
+        whole = self._whole(mutated.values)
+        return (whole, operator) if whole != genome else self._to_a_neighbour(genome, rng)
 
     def cross(self, first: Vector, second: Vector, rng: Generator) -> Vector:
         """Return numbers that are each from either parent."""
@@ -93,51 +163,83 @@ class SharingSpace:
 
     def genome_at(self, places: Sequence[float]) -> Vector:
         """Return the numbers at these places in [0, 1] of their ranges."""
-        return self._whole(vector_at(places, self.cells))
+        return self._whole(vector_at(places, self.cells).values)
 
     def is_feasible(self, genome: Vector) -> bool:
         """Return whether the file keeps its limit, as far as can be estimated."""
-        return self.max_bytes is None or self.bytes_of(clusters_of(genome)) <= self.max_bytes
+        return self.max_bytes is None or self.bytes_of(Sharing.of(genome)) <= self.max_bytes
 
     def repair(self, genome: Vector, rng: Generator) -> Vector:
-        """Return numbers that keep the limit: a random layer at a time goes half the way down."""
+        """Return numbers that keep the limit: a random one at a time goes half the way down."""
+        lows, num_fractions = self.smallest().values, len(self.fractions)
         while not self.is_feasible(genome):
+            pairs = enumerate(zip(genome.values, lows, strict=True))
             free = [
-                place for place, (low, _) in enumerate(self.ranges) if genome.values[place] > low
+                place
+                for place, (value, low) in pairs
+                if value > low and (place >= num_fractions or self.least_kept is not None)
             ]
             place = free[int(rng.integers(len(free)))]
-            low = self.ranges[place][0]
-            values: list[Value] = list(genome.values)
-            values[place] = low + (int(genome.values[place]) - low) // 2
-            genome = Vector(tuple(values))
+            values, low = list(genome.values), lows[place]
+            way = (values[place] - low) / 2
+            # Halves of halves end at the lowest.
+            near = way < low / 100 or place >= num_fractions
+            values[place] = low + int(way) if near else low + way
+            genome = self._whole(values)
         return genome
 
     def smallest(self) -> Vector:
-        """Return the fewest clusters everywhere."""
-        return Vector(tuple(low for low, _ in self.ranges))
+        """Return the least fractions and the fewest clusters everywhere."""
+        least = (float(cell.low) for cell in self.fractions)
+        return Vector((*least, *(low for low, _ in self.ranges)))
 
-    def _whole(self, genome: Vector) -> Vector:
-        values = zip(genome.values, self.ranges, strict=True)
-        return Vector(
-            tuple(min(max(math.floor(value + 0.5), low), high) for value, (low, high) in values)
+    def _stepped(self, genome: Vector, rng: Generator, scale: float) -> tuple[Vector, str]:
+        values, count = list(genome.values), len(self.fractions)
+        if rng.random() < _TRIMS:
+            factor = 2 ** -abs(rng.normal(0, _STEP * scale))
+            shares = (one * factor for one in values[:count])
+            return Vector((*shares, *values[count:])), "trim"
+        chosen = {int(one) for one in rng.integers(len(values), size=1 + int(rng.integers(3)))}
+        for place in chosen:
+            values[place] *= 2 ** rng.normal(0, _STEP * scale)
+        return Vector(tuple(values)), "step " + ", ".join(
+            self.cells[place].name for place in sorted(chosen)
         )
 
+    def _to_a_neighbour(self, genome: Vector, rng: Generator) -> tuple[Vector, str]:
+        """Return the genome with one more or less cluster: too short a step for whole numbers."""
+        free = [place for place, (low, high) in enumerate(self.ranges) if low < high]
+        if not free:
+            return genome, "step"
+        layer = free[int(rng.integers(len(free)))]
+        step = 1 if rng.random() < 1 / 2 else -1
+        (low, high), place = self.ranges[layer], len(self.fractions) + layer
+        values = list(genome.values)
+        values[place] += step if low <= values[place] + step <= high else -step
+        return Vector(tuple(values)), f"step {self.layers[layer]}"
+
+    def _whole(self, values: Sequence[Value]) -> Vector:
+        """Return values in their ranges: clusters whole, fractions of three digits."""
+        cells = self.fractions
+        fractions = (
+            float(f"{min(max(value, cell.low), cell.high):.3g}")
+            for value, cell in zip(values, cells, strict=False)
+        )
+        clusters = (
+            min(max(math.floor(value + 0.5), low), high)
+            for value, (low, high) in zip(values[len(cells) :], self.ranges, strict=True)
+        )
+        return Vector((*fractions, *clusters))
+
     def _check_seed(self, seed: Vector) -> None:
-        if len(seed.values) != len(self.layers):
+        sharing = Sharing.of(seed)
+        if len(sharing.clusters) != len(self.layers) or len(seed.values) != len(self.cells):
             raise ConfigError(
                 f"the network has {len(self.layers)} layers to share, the seed {seed.to_json()}"
                 f" has {len(seed.values)} numbers"
             )
-        for name, (low, high), value in zip(self.layers, self.ranges, seed.values, strict=True):
-            if value != int(value) or not low <= value <= high:
+        for name, (low, high), value in zip(
+            self.layers, self.ranges, sharing.clusters, strict=True
+        ):
+            if not low <= value <= high:
                 raise ConfigError(f"{name} must have {low:,} to {high:,} clusters, got {value}")
-
-
-def clusters_of(genome: Vector) -> tuple[int, ...]:
-    """Return the numbers of clusters that a genome of this space stands for."""
-    return tuple(int(one) for one in genome.values)
-
-
-def clusters_text(genome: Vector) -> str:
-    """Return the numbers in a few words."""
-    return f"[{', '.join(str(one) for one in clusters_of(genome))}] clusters"

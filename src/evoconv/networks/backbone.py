@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from evoconv.errors import ConfigError
 from evoconv.networks.densenet import LAYOUTS, DenseNetLayout, build_densenet, leading_names
 from evoconv.networks.foreign import foreign_backbone, is_foreign
+from evoconv.networks.mobilenet import build_mobilenetv2
+from evoconv.networks.resnet import build_resnet20
+from evoconv.networks.staged import StagedBackbone
 
 # In files of old: denselayer1.norm.1 for denselayer1.norm1.
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
@@ -107,7 +110,11 @@ class DenseNet:
         }
 
 
-BACKBONES: Mapping[str, Backbone] = {name: DenseNet(layout) for name, layout in LAYOUTS.items()}
+BACKBONES: Mapping[str, Backbone] = {
+    **{name: DenseNet(layout) for name, layout in LAYOUTS.items()},
+    "mobilenetv2": StagedBackbone("mobilenetv2", build_mobilenetv2),
+    "resnet20": StagedBackbone("resnet20", build_resnet20),
+}
 
 
 def find_backbone(name: str) -> Backbone:

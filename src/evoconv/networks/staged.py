@@ -1,7 +1,7 @@
-"""Networks of other packages as backbones: their stages are what can be cut after and held still.
+"""Rows of modules as backbones: their stages are what can be cut after and held still.
 
-Of any convolutional network whose modules run one after another, the row of those modules is found
-by watching it run. A stage ends before the maps get smaller.
+Of any convolutional network whose modules run one after another, be it of another package or not,
+the row of those modules is found by watching it run. A stage ends before the maps get smaller.
 
 Shapes: N images, C maps, H rows, W columns.
 """
@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class StagedBackbone:
-    """A network of another package, with the methods of ``backbone.Backbone``.
+    """A network that is a row of modules, with the methods of ``backbone.Backbone``.
 
     Attributes:
         name: for complaints.

@@ -17,7 +17,12 @@ from evoconv.errors import ConfigError
 from evoconv.options import Options, option
 from evoconv.problems.arithmetic import Expression, parse_expression
 from evoconv.problems.compress_options import CompressOptions, Uncompressed
-from evoconv.problems.objectives import OBJECTIVES, PricedObjective, TargetAccuracy
+from evoconv.problems.objectives import (
+    OBJECTIVES,
+    PricedObjective,
+    TargetAccuracy,
+    moving_targets,
+)
 from evoconv.records import Measurement, Objective
 
 FITNESS: Mapping[str, str] = {
@@ -166,12 +171,15 @@ def study_objective(
     """
     if uncompressed is None:
         return choose_objective(metric, fitness)
-    return TargetAccuracy(
+    smallest = TargetAccuracy(
         name=OBJECTIVES["accuracy"].name,
         direction=OBJECTIVES["accuracy"].direction,
         target=max(0.0, uncompressed.accuracy - compress.max_accuracy_drop),
         size="bytes",
     )
+    if compress.aim == "bytes":
+        return smallest
+    return moving_targets(smallest, uncompressed.accuracy, compress.ratio_target)
 
 
 def choose_objective(metric: str, options: FitnessOptions) -> Objective:

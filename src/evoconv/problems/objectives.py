@@ -8,7 +8,7 @@ Differs: the poster gives no formula; both here are the house's own.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from evoconv.records import Measurement, Objective
 
@@ -23,6 +23,8 @@ OBJECTIVES: Mapping[str, Objective] = {
 # falls with a power of the parameters; where that power is a quarter, the search settles.
 _WORTH = 4.0
 _LEAST_ERROR = 1e-4
+# From both moving targets; nearer is no better.
+_LEAST_DISTANCE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,60 @@ class TargetAccuracy(Objective):
         if self.size != "parameters":
             return accuracy
         return max(0.0, accuracy - measurement.values.get("validation_accuracy_error", 0.0))
+
+
+@dataclass
+class _Targets:
+    """What is to be reached; whoever surpasses one moves it."""
+
+    accuracy: float
+    ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingTargets(TargetAccuracy):
+    """An accuracy and a ratio of compression to come near to; they move when they are surpassed.
+
+    Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks", step 4 and
+    equation 1: 1 / sqrt((1 - ACC / ACC_target)² + (1 - CR / CR_target)²). Differs: the root has at
+    least ``_LEAST_DISTANCE``, for who surpasses both is at the targets, where the formula has no
+    value; CR is of all parameters. Targets move with each result in the order of the log, so a
+    replay moves them alike, and all who live are compared by where they are now. What is kept in
+    the end is still the smallest that reaches the accuracy.
+
+    Attributes:
+        targets: where they are.
+    """
+
+    targets: _Targets
+
+    @property
+    def moves(self) -> bool:
+        """They do."""
+        return True
+
+    def told(self, measurement: Measurement) -> None:
+        """Move what was surpassed."""
+        values = measurement.values
+        self.targets.accuracy = max(self.targets.accuracy, values["validation_accuracy"])
+        self.targets.ratio = max(self.targets.ratio, values["ratio_formula"])
+
+    def fitness(self, measurement: Measurement) -> float:
+        """Return equation 1, in (0, 1 / ``_LEAST_DISTANCE``]."""
+        values = measurement.values
+        distance = math.hypot(
+            1 - values["validation_accuracy"] / self.targets.accuracy,
+            1 - values["ratio_formula"] / self.targets.ratio,
+        )
+        return 1 / max(distance, _LEAST_DISTANCE)
+
+
+def moving_targets(target: TargetAccuracy, accuracy: float, ratio: float) -> MovingTargets:
+    """Return the published objective, with targets that begin so and an accuracy to be kept."""
+    return MovingTargets(
+        **{one.name: getattr(target, one.name) for one in fields(target)},
+        targets=_Targets(max(accuracy, _LEAST_ERROR), ratio),
+    )
 
 
 def _decades(costs: Mapping[str, float], size: str = "parameters") -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,12 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from evoconv.compression.network_tensors import number_tensors, set_tensors, shareable_names
+from evoconv.compression.as_stored import account_of
+from evoconv.compression.folding import fold_normalisations
+from evoconv.compression.network_tensors import (
+    depthwise_names,
+    number_tensors,
+    set_tensors,
+    shareable_names,
+)
 from evoconv.compression.sharing import Shareable
 from evoconv.compression.tensors import Bits, StoredTensor
 from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
+from evoconv.genomes.sharing_space import Sharing
 from evoconv.networks.weights import load_weights, weights_to_bytes
 from evoconv.problems.candidate import named_measures
 from evoconv.problems.subject import Subject
@@ -39,6 +47,8 @@ class Base:
         weights: its file.
         bits: of a shared value as it is stored.
         dense_bits: of all others.
+        folds: whether its normalisations are folded into the layers before them.
+        depthwise: what becomes of depthwise convolutions: ``shared``, ``rows`` or ``skipped``.
     """
 
     subject: Subject
@@ -47,12 +57,23 @@ class Base:
     num_classes: int
     bits: Bits
     dense_bits: Bits
+    folds: bool = False
+    depthwise: str = "shared"
 
     def network(self, content: bytes) -> nn.Module:
         """Return the network with the content of its file; ``StudyError`` if that doesn't fit."""
         network = self.subject.network(self.input_shape, self.num_classes)
         load_weights(network, content)
-        return network.eval()
+        network.eval()
+        if self.folds:
+            noise = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
+            fold_normalisations(network, noise)
+        return network
+
+    def shared(self, network: nn.Module) -> list[str]:
+        """Return the names of the weights that are shared."""
+        skipped = depthwise_names(network) if self.depthwise == "skipped" else ()
+        return [name for name in shareable_names(network) if name not in skipped]
 
     def with_tensors(self, tensors: Mapping[str, StoredTensor]) -> bytes:
         """Return the content of a file of the network with the tensors in the place of its own.
@@ -80,7 +101,11 @@ class Base:
         # Copies: other tensors will be put in the place of the network's own.
         numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
         return Shareable(
-            numbers, shareable_names(network), bits=self.bits, dense_bits=self.dense_bits
+            numbers,
+            self.shared(network),
+            bits=self.bits,
+            dense_bits=self.dense_bits,
+            by_rows=depthwise_names(network) if self.depthwise == "rows" else (),
         )
 
 
@@ -90,22 +115,21 @@ class MeasureShared:
 
     base: Base
     cost: Cost
-    clusters: tuple[int, ...]
+    sharing: Sharing
 
     def __call__(self, workplace: Workplace, control: Control) -> Measurement:
         """Return measures on the validation images, and what the network takes."""
         started = time.perf_counter()
         network, shareable = _opened(self.base)
         _, rows = workplace.splits.folds[0]
-        measured = _measured(network, shareable.stored(self.clusters), workplace, rows, control)
-        account = shareable.account(self.clusters)
+        stored = shareable.stored(self.sharing.clusters, self.sharing.modulation)
+        measured = _measured(network, stored, workplace, rows, control)
+        account = account_of(stored, shareable.names)
         return Measurement(
             values={
                 **named_measures(measured, len(rows)),
                 **self.cost.as_values(),
-                "bytes": account.bytes,
-                "ratio_formula": account.ratio_formula,
-                "ratio_layer_mean": account.ratio_layer_mean,
+                **asdict(account),
                 "training_seconds": time.perf_counter() - started,
                 "image_passes": float(len(rows)),
             }

@@ -22,7 +22,9 @@ class TransferOptions(Options):
         " file; or those that a package gives its networks, such as timm:resnet18",
     )
     backbone: str | None = option(
-        None, "the network that they are of; unset: what the file says, or its tensors"
+        None,
+        "the network that they are of, such as densenet121, mobilenetv2 or resnet20; unset: what"
+        " the file says, or its tensors",
     )
     included_range: tuple[int, ...] = option(
         (), "layers a network may have; unset: 1 to all", at_least=1

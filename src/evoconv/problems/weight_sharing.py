@@ -6,12 +6,16 @@ Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks".
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from evoconv.compression.as_stored import as_stored
+from evoconv.compression.network_tensors import number_tensors
 from evoconv.compression.sharing import Shareable
 from evoconv.compression.tensors import StoredTensor
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.shapes import Cost
-from evoconv.genomes.sharing_space import SharingSpace, clusters_of
+from evoconv.genomes.sharing_space import Sharing, SharingSpace
 from evoconv.genomes.vector import Vector
+from evoconv.networks.weights import load_weights
+from evoconv.problems.compress_options import FineTuning
 from evoconv.problems.shared_weights import Base, FindLeastClusters, MeasureShared
 from evoconv.problems.subject import Subject
 from evoconv.records import Genome
@@ -28,6 +32,8 @@ class WeightSharingProblem:
         most_clusters: of any layer.
         range_accuracy: what a layer shared alone must reach for its number of clusters to be tried.
         least_clusters: of each layer; empty for 2 everywhere.
+        tuning: how candidates are trained; None where they aren't.
+        modulated: whether clusters have a spread and a focus.
     """
 
     base: Base
@@ -38,6 +44,8 @@ class WeightSharingProblem:
     most_clusters: int
     range_accuracy: float
     least_clusters: tuple[int, ...] = ()
+    tuning: FineTuning | None = None
+    modulated: bool = False
 
     @cached_property
     def space(self) -> SharingSpace:
@@ -47,8 +55,18 @@ class WeightSharingProblem:
         return SharingSpace(
             layers=self.shareable.names,
             ranges=tuple(zip(least, most, strict=True)),
-            bytes_of=lambda clusters: self.shareable.account(clusters).bytes,
+            bytes_of=self._bytes_of,
             max_bytes=self.max_bytes,
+            least_kept=None if self.tuning is None else self.tuning.least_kept,
+            modulated=self.modulated,
+        )
+
+    def _bytes_of(self, sharing: Sharing) -> float:
+        """Return what a sharing takes, as far as it can be told before anything is trained."""
+        if self.tuning is None:
+            return self.shareable.account(sharing.clusters, sharing.modulation).bytes
+        return self.shareable.expected_bytes(
+            sharing.clusters, sharing.kept, self.tuning.bias_clusters
         )
 
     def within(self, limits: Limits) -> "WeightSharingProblem":  # noqa: ARG002
@@ -72,12 +90,29 @@ class WeightSharingProblem:
         }
 
     def task(self, genome: Genome) -> MeasureShared:
-        """Return the task that measures a genome."""
-        return MeasureShared(base=self.base, cost=self.base_cost, clusters=_clusters(genome))
+        """Return the task that measures a genome without training."""
+        return MeasureShared(base=self.base, cost=self.base_cost, sharing=sharing_of(genome))
 
     def tensors(self, genome: Genome) -> dict[str, StoredTensor]:
-        """Return all tensors of the network as a genome shares them."""
-        return self.shareable.stored(_clusters(genome))
+        """Return all tensors of the network as a genome shares them, without training."""
+        sharing = sharing_of(genome)
+        return self.shareable.stored(sharing.clusters, sharing.modulation)
+
+    def trained_tensors(self, weights: bytes) -> dict[str, StoredTensor]:
+        """Return all tensors of a network that was trained, from the content of its file.
+
+        Raises:
+            StudyError: that is no file of this network's.
+        """
+        network = self.base.subject.network(self.base.input_shape, self.base.num_classes)
+        load_weights(network, weights)
+        tensors = {name: one.numpy() for name, one in number_tensors(network).items()}
+        return as_stored(
+            tensors,
+            self.base.shared(network),
+            bits=self.base.bits,
+            dense_bits=self.base.dense_bits,
+        )
 
     def cost(self, genome: Genome) -> Cost:  # noqa: ARG002 - sharing changes the file only
         """Return what the network costs."""
@@ -100,6 +135,7 @@ class WeightSharingProblem:
         return self.base_cost
 
 
-def _clusters(genome: Genome) -> tuple[int, ...]:
+def sharing_of(genome: Genome) -> Sharing:
+    """Return what a genome of this problem stands for."""
     assert isinstance(genome, Vector), "this space has no others"
-    return clusters_of(genome)
+    return Sharing.of(genome)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.plan_space import plan_text
-from evoconv.genomes.sharing_space import clusters_text
+from evoconv.genomes.sharing_space import Sharing
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vector import Vector
 from evoconv.records import Failure, Genome, Individual
@@ -57,9 +57,9 @@ def trial_text(individual: Individual, metric: str) -> str:
 def network_text(genome: Genome) -> str:
     """Return the layers in one line: 'convolution 22 5×5 → max pooling 2×2 → dense 120'."""
     if isinstance(genome, Vector):
-        # A plan of transfer has a learning rate, which is written as a fraction.
-        is_plan = any(isinstance(one, float) for one in genome.values)
-        return plan_text(genome) if is_plan else clusters_text(genome)
+        # A plan of transfer ends with fractions; a sharing with numbers of clusters.
+        is_plan = isinstance(genome.values[-1], float)
+        return plan_text(genome) if is_plan else str(Sharing.of(genome))
     if not isinstance(genome, Topology):
         return genome.digest
     layers = [*genome.features, *genome.classifier]

@@ -259,12 +259,7 @@ def read_standing(run: Path, storage: Storage) -> Standing:
             recipe=str(storage.config["recipe"]),
             seed=int(storage.config["seed"]),
             metric=metric,
-            objective=study_objective(
-                metric,
-                FitnessOptions(**storage.config.get("fitness", {})),
-                CompressOptions(**storage.config.get("compress", {})),
-                _optional(lambda note: Uncompressed(**note), storage.config.get("uncompressed")),
-            ),
+            objective=_read_objective(storage, metric, [trials[number] for number in told]),
             limits=Limits(**storage.config.get("limits", {})),
             trials=trials,
             told=told,
@@ -283,6 +278,20 @@ def read_standing(run: Path, storage: Storage) -> Standing:
         )
     except (*DAMAGE, ConfigError) as error:
         raise StudyError(f"the study in {run} is damaged or of another version: {error}") from error
+
+
+def _read_objective(storage: Storage, metric: str, told: Sequence[Trial]) -> Objective:
+    """Return what the study improves, with targets where its results have moved them."""
+    objective = study_objective(
+        metric,
+        FitnessOptions(**storage.config.get("fitness", {})),
+        CompressOptions(**storage.config.get("compress", {})),
+        _optional(lambda note: Uncompressed(**note), storage.config.get("uncompressed")),
+    )
+    for one in told:
+        if one.individual.measurement is not None:
+            objective.told(one.individual.measurement)
+    return objective
 
 
 def _read_final(storage: Storage, place: Finished, trials: Sequence[Trial]) -> Final | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from evoconv.artifacts import WeightFiles
 from evoconv.config import StudyConfig
-from evoconv.errors import EvoconvError
-from evoconv.execution.executor import Executor, Job
+from evoconv.execution.executor import Executor
+from evoconv.execution.handful import run_one
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.preparation import Prepared
 from evoconv.problems.evaluation import MeasurePrecision
@@ -108,12 +108,8 @@ class Session:
             return Precision.from_dict(note.get("choice"))
         time_s = self.timetable.time_s
         task = MeasurePrecision(seconds=1.5 if time_s is None else min(1.5, time_s / 60))
-        executor.submit(Job(number=0, task=task))
-        outcome = executor.wait()[0]
-        if outcome.failure is not None:
-            raise EvoconvError(f"the workers can't train anything: {outcome.failure}")
         choice: Precision
-        choice, speeds = outcome.result
+        choice, speeds = run_one(executor, task)
         self.storage.set_note(
             "precision",
             {

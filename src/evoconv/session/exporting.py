@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,18 @@ from evoconv.data.image_set import Pixels
 from evoconv.errors import ConfigError, UserError
 from evoconv.export.check_onnx import check_onnx
 from evoconv.export.classifier import Classifier
+from evoconv.export.evo_file import read_evo
 from evoconv.export.final import test_pixels
-from evoconv.export.onnx_file import require_onnx, write_onnx
+from evoconv.export.onnx_file import onnx_model, require_onnx, save_onnx
+from evoconv.export.shared_onnx import narrowest_bits, share_weights
 from evoconv.session.studies import open_study, prepare_stored
+from evoconv.study.finished import Finished
 from evoconv.study.storage import FILE_NAME
 from evoconv.study.watch import Unwatched
 from evoconv.units import format_bytes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 FORMATS = ("onnx",)
 
@@ -26,7 +33,8 @@ def export_network(run: Path, form: str, out: Path | None, notify: Callable[[str
     """Write the network of a run folder in a form of ``FORMATS``, check it, return the file.
 
     It is checked in a fresh process with the study's test images, which must give the same logits
-    as in evoconv; with random ones where the study's aren't there any more.
+    as in evoconv; with random ones where the study's aren't there any more. The network of a
+    compression is written with its codebooks and indices.
 
     Args:
         run: a run folder, or one of a finished trial in it.
@@ -41,10 +49,15 @@ def export_network(run: Path, form: str, out: Path | None, notify: Callable[[str
     if form not in FORMATS:
         raise ConfigError(f"--format must be one of {', '.join(FORMATS)}, got {form}")
     require_onnx()
-    best = run / "best"
-    classifier = Classifier(best)
-    file = best / "model.onnx" if out is None else out
-    write_onnx(classifier, file)
+    packed = Finished(run=run).compressed_file
+    is_packed = packed.is_file()
+    classifier = Classifier(packed if is_packed else run / "best")
+    model = onnx_model(classifier)
+    sizes = ""
+    if is_packed:
+        model, sizes = _shared(model, packed)
+    file = run / "best" / "model.onnx" if out is None else out
+    save_onnx(model, file)
     pixels, what = _pixels(run, classifier)
     try:
         difference = check_onnx(file, pixels, classifier.logits(pixels))
@@ -52,10 +65,20 @@ def export_network(run: Path, form: str, out: Path | None, notify: Callable[[str
         file.unlink(missing_ok=True)
         raise
     notify(
-        f"{file}: {format_bytes(file.stat().st_size)}; the same labels for {len(pixels):,} {what}"
-        f" in onnxruntime, logits within {difference:.1g}"
+        f"{file}: {format_bytes(file.stat().st_size)}{sizes}; the same labels for {len(pixels):,}"
+        f" {what} in onnxruntime, logits within {difference:.1g}"
     )
     return file
+
+
+def _shared(model: "ModelProto", packed: Path) -> tuple["ModelProto", str]:
+    """Return the model with the shared weights of a compressed file, and a few words on sizes."""
+    tensors = read_evo(packed)[1]
+    found = share_weights(model, tensors, narrowest=narrowest_bits())
+    return found.model, (
+        f" with {len(found.shared)} tensors as codebook and indices (with all weights one by one:"
+        f" {format_bytes(model.ByteSize())}; {packed.name}: {format_bytes(packed.stat().st_size)})"
+    )
 
 
 def _pixels(run: Path, classifier: Classifier) -> tuple[Pixels, str]:

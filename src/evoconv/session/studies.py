@@ -20,6 +20,8 @@ from evoconv.preparation import Prepared, prepare, prepare_again
 from evoconv.problems.fitness import FUNCTION, FitnessFunction
 from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
+from evoconv.session.base import with_base
+from evoconv.session.compressing import time_without_compression
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.search import Candidates, Search
@@ -56,12 +58,14 @@ def start_study(
         raise ConfigError(
             "--fitness function stands for one in Python: evoconv.evolve(source, fitness=function)"
         )
+    started_at = time.time() if started_at is None else started_at
     timetable = Timetable(
-        started_at=time.time() if started_at is None else started_at,
-        time_s=config.budget.time_s,
+        started_at=started_at,
+        time_s=time_without_compression(config),
         final_share=config.final.final_share,
     )
     run = out if out is not None else _dated_folder(config)
+    config = with_base(config, run, watch, started_at)
     prepared = prepare(config, run, watch)
     stored = prepared.config.to_dict()
     with lock_folder(run), closing(Storage.create(run, stored, read_genome)) as storage:
@@ -121,9 +125,9 @@ def resume_study(
         if goes_further:
             for name in ("stop", FINALISTS_NOTE, "final", "checked"):
                 storage.set_note(name, None)
-        elif config.budget.time_s is not None:
-            share = config.final.final_share * config.budget.time_s
-            left_s = config.budget.time_s - storage.elapsed_s()
+        elif (own_s := time_without_compression(config)) is not None:
+            share = config.final.final_share * own_s
+            left_s = own_s - storage.elapsed_s()
             time_s = max(left_s, share + 2 * AFTERWARDS_S)
         timetable = Timetable(
             started_at=started_at, time_s=time_s, final_share=config.final.final_share

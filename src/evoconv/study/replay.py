@@ -75,8 +75,8 @@ def resume(storage: TrialLog, strategy: Strategy, objective: Objective) -> Resum
             told = replace(
                 unfinished.pop(number), measurement=stored.measurement, failure=stored.failure
             )
-            strategy.tell(told)
             tally.add(told)
+            strategy.tell(told)
     return Resumed(tally=tally, unfinished=tuple(unfinished.values()))
 
 

@@ -243,8 +243,8 @@ class _Search:
 
     def _record_and_tell(self, trial: Trial) -> None:
         self._storage.finish(trial)
-        self._strategy.tell(trial.individual)
         is_better = self._tally.add(trial.individual)
+        self._strategy.tell(trial.individual)
         self._keep(self._needed())
         self._watch.finished(trial)
         if is_better:

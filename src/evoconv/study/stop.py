@@ -53,6 +53,8 @@ class Tally:
         self.num_copies_in_a_row = 0
         self.num_evaluations += 1
         self.num_since_best += 1
+        if told.measurement is not None:
+            self._objective.told(told.measurement)
         if told.failure is not None:
             self.num_failed += 1
             self._failures.add(told.failure.kind)

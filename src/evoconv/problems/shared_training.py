@@ -1,0 +1,229 @@
+"""The evaluation of shared weights that learn: pruned, shared and trained in one short training.
+
+A candidate goes on from what its first parent has become, or from the network itself: what a line
+of heirs has learned with few weights isn't learned again.
+
+Sources: those of ``compression.course``; Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in
+a Neural Network", for learning from the network before (at a temperature of 1).
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from evoconv.artifacts import WeightFiles
+from evoconv.compression.as_stored import account_of, as_stored
+from evoconv.compression.course import Course, Goal
+from evoconv.compression.folding import folded_names, only_shifting
+from evoconv.compression.network_tensors import number_tensors, set_tensors
+from evoconv.data.batches import Batches
+from evoconv.errors import StudyError
+from evoconv.execution.executor import Control
+from evoconv.genomes.shapes import Cost
+from evoconv.genomes.sharing_space import Sharing
+from evoconv.networks.weights import load_weights, weights_to_bytes
+from evoconv.problems.candidate import named_measures
+from evoconv.problems.compress_options import FineTuning
+from evoconv.problems.shared_weights import Base
+from evoconv.problems.training import TrainingSetting, curve_points, measures_on, stratified_subset
+from evoconv.problems.workplace import Workplace
+from evoconv.records import CurvePoint, Measurement
+from evoconv.training.loop import Training, train
+from evoconv.training.precision import Precision
+
+_MEASURED_BATCHES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainShared:
+    """The task that trains a network on its way to shared weights, and measures it.
+
+    Attributes:
+        parent: the trial whose weights it goes on from; None for the network's own.
+        weights: where trials keep theirs; this one, ``number``, as well.
+    """
+
+    base: Base
+    cost: Cost
+    sharing: Sharing
+    tuning: FineTuning
+    setting: TrainingSetting
+    weights: WeightFiles
+    number: int
+    seed: int
+    parent: int | None = None
+
+    def __call__(self, workplace: Workplace, control: Control) -> Measurement:
+        """Return measures of the network as it would be stored; its weights are kept.
+
+        Raises:
+            JobFailed: the loss left the finite numbers.
+        """
+        started = time.perf_counter()
+        network = self.base.network(self.base.content())
+        remark = self._inherit(network)
+        training, validation = workplace.splits.folds[0]
+        passes, curve = self._train(network, training, workplace, control)
+        tensors = {
+            name: one.detach().cpu().numpy() for name, one in number_tensors(network).items()
+        }
+        stored = as_stored(
+            tensors, self.base.shared(network), bits=self.base.bits, dense_bits=self.base.dense_bits
+        )
+        set_tensors(network, stored)
+        measured = measures_on(network, validation, workplace, Precision(), control)
+        self.weights.write(self.number, weights_to_bytes(network))
+        account = account_of(stored, self.base.shared(network), exact=True)
+        return Measurement(
+            values={
+                **named_measures(measured, len(validation)),
+                **self.cost.as_values(),
+                **asdict(account),
+                "training_seconds": time.perf_counter() - started,
+                "image_passes": float(passes),
+            },
+            curve=tuple(curve),
+            remarks=(remark,),
+        )
+
+    def _inherit(self, network: nn.Module) -> str:
+        """Set the weights to go on from, and return a sentence on whose they are."""
+        if self.parent is None:
+            return "pruned from the network itself"
+        try:
+            load_weights(network, self.weights.required(self.parent))
+        except StudyError as error:
+            return f"pruned from the network itself, for {error}"
+        return f"goes on from trial {self.parent}"
+
+    def _train(
+        self,
+        network: nn.Module,
+        rows: NDArray[np.int64],
+        workplace: Workplace,
+        control: Control,
+    ) -> tuple[int, list[CurvePoint]]:
+        """Train the network in place; return its image passes and its curve."""
+        recipe, image_set = self.setting.recipe, workplace.image_set
+        if recipe.fresh_images:
+            rows = np.random.default_rng(self.seed).permutation(rows)
+        chosen = stratified_subset(rows, image_set.labels, recipe.train_images)
+        epochs = recipe.search_epochs(len(rows), image_set.input_shape)
+        batches = Batches(
+            source=workplace.tensor,
+            rows=torch.from_numpy(chosen),
+            batch_size=recipe.batch_size,
+            augmentation=self.setting.augmentation,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+        torch.manual_seed(self.seed)  # of dropout
+        network.to(workplace.device)
+        course = self._course(network, epochs * batches.num_batches)
+        with only_shifting(network):
+            training = Training(
+                network,
+                batches,
+                recipe,
+                self.setting.precision,
+                control,
+                epochs=epochs,
+                class_weights=workplace.class_weights(chosen, recipe.class_weights),
+            )
+            paced = _Paced(batches=batches, course=course, teacher=self._teacher(workplace))
+            training.run(network, paced, until=epochs)
+        course.end()
+        return epochs * len(chosen), curve_points(training.reports, 0)
+
+    def _course(self, network: nn.Module, num_steps: int) -> Course:
+        names, sharing = self.base.shared(network), self.sharing
+        shares = sharing.kept or (1.0,) * len(names)
+        return Course(
+            network,
+            {
+                name: Goal(clusters=count, kept=kept)
+                for name, count, kept in zip(names, sharing.clusters, shares, strict=True)
+            },
+            bias_clusters=self.tuning.bias_clusters,
+            biases=_biases(network, names),
+            num_steps=num_steps,
+            bits=self.base.bits,
+            reassigns=self.tuning.reassigns,
+        )
+
+    def _teacher(self, workplace: Workplace) -> "_Teacher | None":
+        if not self.tuning.distillation:
+            return None
+        network = self.base.network(self.base.content()).to(workplace.device)
+        return _Teacher(
+            network=network, share=self.tuning.distillation, precision=self.setting.precision
+        )
+
+
+def _biases(network: nn.Module, shared: Sequence[str]) -> list[str]:
+    """Return the names of the biases of layers that are shared, and of what only adds one."""
+    owners = (*(name.removesuffix(".weight") for name in shared), *folded_names(network))
+    present = dict(network.named_parameters())
+    return [name for name in (f"{owner}.bias" for owner in owners) if name in present]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureTraining:
+    """The task that measures how many images a second a training of the network takes."""
+
+    base: Base
+    setting: TrainingSetting
+
+    def __call__(self, workplace: Workplace, control: Control) -> float:
+        """Return images per second."""
+        recipe = self.setting.recipe
+        rows, _ = workplace.splits.folds[0]
+        batches = Batches(
+            source=workplace.tensor,
+            rows=torch.from_numpy(rows[: _MEASURED_BATCHES * recipe.batch_size]),
+            batch_size=recipe.batch_size,
+            augmentation=self.setting.augmentation,
+            generator=torch.Generator().manual_seed(0),
+        )
+        network = self.base.network(self.base.content()).to(workplace.device)
+        # The first batches take longer than all later ones.
+        first, second = train(network, batches, recipe, self.setting.precision, control, epochs=2)
+        return batches.num_images / (second.seconds - first.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Teacher:
+    """The network before, which says what it thinks of each image."""
+
+    network: nn.Module
+    share: float
+    precision: Precision
+
+    def labels(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Return probabilities (B, K): its own, and the labels."""
+        self.network.to(memory_format=self.precision.memory_format)  # type: ignore[call-overload]
+        with torch.no_grad(), self.precision.autocast(inputs.device):
+            logits = self.network(self.precision.arranged(inputs))
+        own: Tensor = logits.float().softmax(1)
+        given = F.one_hot(labels, own.shape[1]).to(own.dtype)
+        return given.lerp(own, self.share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Paced:
+    """Batches; the course is told of each step that will be made with one."""
+
+    batches: Batches
+    course: Course
+    teacher: _Teacher | None
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs (B, C, H, W) and labels (B,), or probabilities (B, K)."""
+        for inputs, labels in self.batches.epoch():
+            self.course.before_step()
+            yield inputs, labels if self.teacher is None else self.teacher.labels(inputs, labels)

@@ -1,0 +1,124 @@
+"""The way to shared weights: pruned by and by, then shared layer by layer, as the goals say."""
+
+import torch
+from torch import Tensor, nn
+
+from evoconv.compression.course import Course, Goal
+from evoconv.compression.tied import free_values
+
+STEPS = 100
+GOALS = {"0.weight": Goal(clusters=4, kept=0.25), "2.weight": Goal(clusters=3)}
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 4))
+
+
+def course_of(net: nn.Module, goals: dict[str, Goal] = GOALS, bias_clusters: int = 0) -> Course:
+    biases = ("0.bias", "2.bias")
+    return Course(net, goals, bias_clusters=bias_clusters, biases=biases, num_steps=STEPS, bits=16)
+
+
+def layer(net: nn.Sequential, place: int) -> nn.Linear:
+    found = net[place]
+    assert isinstance(found, nn.Linear)
+    return found
+
+
+def weight(net: nn.Sequential, place: int) -> Tensor:
+    return layer(net, place).weight
+
+
+def different(values: Tensor) -> int:
+    return len(set(values.flatten().tolist()))
+
+
+def share_kept(values: Tensor) -> float:
+    return float((values != 0).float().mean())
+
+
+def test_the_goals_are_reached_in_the_end() -> None:
+    net = network()
+    course = course_of(net)
+    for _ in range(STEPS):
+        course.before_step()
+    course.end()
+    assert share_kept(weight(net, 0)) == 0.25
+    assert different(weight(net, 0)) == 4
+    assert different(weight(net, 2)) == 3
+    assert share_kept(weight(net, 2)) == 1.0
+    assert isinstance(weight(net, 0), nn.Parameter), "no tie is left"
+
+
+def test_goals_are_reached_by_a_training_that_was_cut_short() -> None:
+    net = network()
+    course = course_of(net)
+    course.before_step()
+    course.end()
+    assert share_kept(weight(net, 0)) == 0.25
+    assert different(weight(net, 2)) == 3
+
+
+def test_weights_are_pruned_more_and_more_and_the_largest_are_kept() -> None:
+    net = network()
+    before = weight(net, 0).detach().abs().clone()
+    course = course_of(net)
+    shares = []
+    for _ in range(STEPS // 2 + 8):
+        course.before_step()
+        shares.append(share_kept(weight(net, 0)))
+    assert shares == sorted(shares, reverse=True)
+    assert len(set(shares)) > 4
+    kept = (weight(net, 0) != 0).flatten()
+    assert before.flatten()[kept].min() >= before.flatten()[~kept].max()
+
+
+def test_layers_are_shared_one_after_the_other_and_later_than_pruned() -> None:
+    net = network()
+    course = course_of(net)
+    when: dict[str, int] = {}
+    for step in range(STEPS):
+        course.before_step()
+        for name, place, count in (("first", 0, 4), ("second", 2, 3)):
+            if different(weight(net, place)) == count:
+                when.setdefault(name, step)
+    assert STEPS // 2 <= when["first"] < when["second"] < STEPS
+
+
+def test_an_heir_begins_with_the_zeros_of_its_parent() -> None:
+    net = network()
+    with torch.no_grad():
+        weight(net, 0)[:, ::2] = 0.0
+    course = course_of(net, {"0.weight": Goal(clusters=4, kept=0.5)})
+    course.before_step()
+    assert not weight(net, 0)[:, ::2].any()
+    course.end()
+    assert not weight(net, 0)[:, ::2].any()
+
+
+def test_who_may_keep_more_than_its_parent_begins_with_all() -> None:
+    net = network()
+    with torch.no_grad():
+        weight(net, 0)[:, 1:] = 0.0
+    course = course_of(net, {"0.weight": Goal(clusters=200, kept=0.5)})
+    course.before_step()
+    net(torch.randn(5, 16)).sum().backward()
+    gradient = free_values(net, "0.weight").grad
+    assert gradient is not None
+    assert gradient[:, 1:].any(), "what was zero can learn"
+
+
+def test_biases_are_shared_and_those_of_dead_outputs_are_zero() -> None:
+    net = network()
+    with torch.no_grad():
+        weight(net, 0)[:6] = 0.0
+    course = course_of(net, {"0.weight": Goal(clusters=8, kept=0.4)}, bias_clusters=3)
+    course.end()
+    dead = ~weight(net, 0).any(1)
+    assert dead[:6].all()
+    bias = layer(net, 0).bias
+    assert not bias[dead].any()
+    assert different(bias) == 3
+    assert different(layer(net, 2).bias) == 3
+    assert layer(net, 2).bias.all(), "nothing is known of its outputs"
