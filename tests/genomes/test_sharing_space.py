@@ -127,11 +127,17 @@ def test_shares_stay_in_their_range_and_in_front(seed: int, scale: float) -> Non
     assert own.genome_at(own.places(first)).values[3:] == first.values[3:]
 
 
-def test_random_networks_keep_neither_all_nor_the_least() -> None:
+def test_random_networks_that_are_pruned_have_layers_about_alike() -> None:
     rng = np.random.default_rng(0)
-    shares = np.array([pruned_space().sample(rng).values[:3] for _ in range(500)])
-    assert 0.05 < shares.min() < 0.1
-    assert 0.5 < shares.max() < 0.7
+    own = pruned_space()
+    places = np.array([own.places(own.sample(rng)) for _ in range(500)])
+    shares, clusters = places[:, :3], places[:, 3:]
+    assert 0.05 < shares.std(1).mean() < 0.12
+    assert 0.4 < np.quantile(shares.mean(1), 0.05) < 0.5
+    assert 0.85 < np.quantile(shares.mean(1), 0.95) < 1.0
+    # Of 2 to 32 clusters none has fewer than 5.
+    assert clusters[:, 0].min() > 0.3
+    assert clusters[:, 0].max() > 0.95
 
 
 def test_a_trim_takes_from_all_layers_alike_and_steps_are_short() -> None:

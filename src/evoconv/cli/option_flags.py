@@ -12,6 +12,7 @@ from typing import Any
 from evoconv.config import GROUPS, options_of
 from evoconv.option_text import flag_of, is_switch, rule_of
 from evoconv.options import Options, Rule
+from evoconv.recipes import RECIPES, recipes_of
 from evoconv.units import format_bytes, format_count, format_duration
 
 COMMON = (
@@ -71,10 +72,13 @@ TITLES = {
 
 def add_option_flags(parser: argparse.ArgumentParser, command: str, *, show_all: bool) -> None:
     """Add a flag per option of the command; those not asked for are there but not shown."""
+    usual = {} if command == "evolve" else RECIPES[recipes_of(command)[0]]
     for name, options in options_of(command).items():
         group = parser.add_argument_group(TITLES[name])
         for one in options:
-            _add_flag(group, GROUPS[name], one, is_shown=show_all or one.name in COMMON)
+            default = usual.get(one.name, one.default)
+            shown = show_all or one.name in COMMON
+            _add_flag(group, GROUPS[name], one, default=default, is_shown=shown)
 
 
 def option_values(parsed: argparse.Namespace) -> dict[str, Any]:
@@ -112,7 +116,12 @@ def default_text(rule: Rule, default: object) -> str:
 
 
 def _add_flag(
-    group: "argparse._ArgumentGroup", owner: type[Options], one: "Field[Any]", *, is_shown: bool
+    group: "argparse._ArgumentGroup",
+    owner: type[Options],
+    one: "Field[Any]",
+    *,
+    default: object,
+    is_shown: bool,
 ) -> None:
     rule = rule_of(one)
     switch = is_switch(owner, one.name)
@@ -120,7 +129,7 @@ def _add_flag(
         "dest": one.name,
         # Nothing is set that wasn't given: a recipe's default must not look like a wish.
         "default": argparse.SUPPRESS,
-        "help": _help(rule, one.default) if is_shown else argparse.SUPPRESS,
+        "help": _help(rule, default) if is_shown else argparse.SUPPRESS,
     }
     if switch:
         group.add_argument(flag_of(one.name), action=argparse.BooleanOptionalAction, **common)

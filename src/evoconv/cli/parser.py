@@ -150,7 +150,12 @@ def _add_compress(commands: "Commands[_Parser]", *, show_all: bool) -> None:
         f"{_UNITS}",
         epilog=_more_options(show_all),
     )
-    parser.add_argument("network", metavar="MODEL", help="a run folder, or the best/ of one")
+    parser.add_argument(
+        "network",
+        metavar="MODEL",
+        help="a run folder, the best/ of one, or a known network, trained first: lenet5,"
+        " lenet5-tanh, resnet20, mobilenetv2, densenet121, …",
+    )
     _add_source(parser)
     _add_method(parser, methods_for("compress"))
     _add_recipe(parser, "compress", "compress")

@@ -7,10 +7,10 @@ Sources: Zhu & Gupta 2017, "To prune, or not to prune", equation 1: the share of
 kept falls with the third power. Han et al. 2015, "Deep Compression": prune, share, train on.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,7 +62,7 @@ class Course:
     ) -> None:
         self._network, self._goals, self._num_steps = network, goals, num_steps
         self._bias_clusters = bias_clusters
-        self._present = {name: _share_of_others(network, name) for name in goals}
+        self._present = {name: _nonzero_share(network, name) for name in goals}
         self._ties = {name: tie(network, name, bits, reassigns=reassigns) for name in goals}
         chosen = biases if bias_clusters else ()
         self._biases = {name: tie(network, name, bits, reassigns=reassigns) for name in chosen}
@@ -122,7 +122,7 @@ class Course:
         own.share(free_values(self._network, name), max(1, count))
 
 
-def _share_of_others(network: nn.Module, name: str) -> float:
+def _nonzero_share(network: nn.Module, name: str) -> float:
     """Return the share of a tensor's values that is not zero."""
     values = network.get_parameter(name).detach()
     return float((values != 0).float().mean())
@@ -131,7 +131,7 @@ def _share_of_others(network: nn.Module, name: str) -> float:
 def _largest(values: Tensor, share: float) -> Tensor:
     """Return ones for this share of the values, those of largest magnitude, one at least."""
     sizes = values.detach().abs().flatten()
-    count = max(1, int(np.ceil(share * sizes.numel())))
+    count = max(1, math.ceil(share * sizes.numel()))
     kept = torch.zeros_like(sizes)
     kept[sizes.topk(count).indices] = 1.0
     return kept.reshape(values.shape)

@@ -18,8 +18,11 @@ from evoconv.errors import ConfigError
 from evoconv.genomes.vary_vector import cross_uniformly, mutate_vector
 from evoconv.genomes.vector import Cell, Value, Vector, draw_vector, places_of, vector_at
 
-# Of the range of shares, by their logarithm: random networks are pruned to where heirs begin.
-_KEPT_AT_BIRTH = (0.4, 0.9)
+# Where in their ranges a random network that will be trained has its numbers: where one short
+# training leaves something to go on from. One layer that is pruned too much ruins a network, so the
+# layers of one are kept about alike.
+_AT_BIRTH = (0.4, 1.0)
+_DEVIATION_AT_BIRTH = 0.1
 # Spreads up to twice the range of a layer's weights, focuses for weights of 0.001 to 1.
 _MOST_SPREAD = 2.0
 _FOCUS = (1.0, 1000.0)
@@ -132,13 +135,13 @@ class SharingSpace:
         )
 
     def sample(self, rng: Generator) -> Vector:
-        """Return random numbers of clusters, and shares from the middle of their range."""
-        drawn = draw_vector(self.cells, rng).values
+        """Return random numbers of clusters; where layers are pruned, from the upper range."""
         if self.least_kept is None:
-            return self._whole(drawn)
-        low, high = _KEPT_AT_BIRTH
-        shares = tuple(cell.at(low + rng.random() * (high - low)) for cell in self.fractions)
-        return self._whole(shares + drawn[len(shares) :])
+            return self._whole(draw_vector(self.cells, rng).values)
+        level = rng.uniform(*_AT_BIRTH)
+        shares = (level + rng.normal(0, _DEVIATION_AT_BIRTH) for _ in self.fractions)
+        clusters = (rng.uniform(*_AT_BIRTH) for _ in self.ranges)
+        return self.genome_at([min(max(one, 0.0), 1.0) for one in (*shares, *clusters)])
 
     def mutate(self, genome: Vector, rng: Generator, scale: float = 1.0) -> tuple[Vector, str]:
         """Return changed numbers, and which layers' they are.

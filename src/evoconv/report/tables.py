@@ -153,13 +153,14 @@ def _trials_table(title: str, trials: Sequence[Trial], standing: Standing) -> Re
     by_formula = formula_of(standing.objective) is not None
     columns = ["fitness"] if by_formula else []
     columns += [_TITLES[metric]] + ([] if metric == "accuracy" else ["accuracy"])
-    sizes = ["parameters", "MACs", "memory"]
+    sizes, words = ["parameters", "MACs", "memory"], ["made by"]
     if standing.size == "bytes":
-        sizes = ["file", "clusters"]
-    table = new_table("trial", *columns, *sizes, "time", "made by", num_left=0)
-    table.columns[-1].justify = "left"
-    # It gives way where the terminal is narrow; figures never do.
-    table.columns[-1].no_wrap = False
+        sizes, words = ["file"], ["clusters", "made by"]
+    table = new_table("trial", *columns, *sizes, "time", *words, num_left=0)
+    for column in table.columns[-len(words) :]:
+        column.justify = "left"
+        # They give way where the terminal is narrow; figures never do.
+        column.no_wrap = False
     for trial in trials:
         measured = trial.individual.measurement
         assert measured is not None, "a complete trial is measured"
@@ -305,14 +306,15 @@ def _trial_cells(trial: Trial, measured: Measurement, metric: str) -> list[str]:
         _count(values.get("macs")),
         "–" if memory is None else format_bytes(memory),
     ]
+    words = [printable(trial.individual.operator)]
     if "bytes" in values:
-        clusters = network_text(trial.individual.genome).removesuffix(" clusters")
-        sizes = [format_bytes(values["bytes"]), clusters]
+        sizes = [format_bytes(values["bytes"])]
+        words.insert(0, network_text(trial.individual.genome).replace(" clusters", "", 1))
     return [
         *(_value_text(name, values) for name in shown),
         *sizes,
         format_duration(trial.seconds),
-        printable(trial.individual.operator),
+        *words,
     ]
 
 

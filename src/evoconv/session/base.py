@@ -1,7 +1,6 @@
 """The network that a compression by name begins with: trained first, or with weights from a file.
 
-It is kept as a saved network in the run folder, so a command that was interrupted need not train it
-again.
+It is kept as a saved network in the run folder.
 """
 
 import time
@@ -19,7 +18,7 @@ from evoconv.errors import ConfigError, EvoconvError, StudyError
 from evoconv.execution.executor import Outcome
 from evoconv.execution.handful import run_handful, run_one
 from evoconv.execution.processes import ProcessExecutor
-from evoconv.export.model_file import MODEL_FILES, ModelDescription, save_model
+from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.networks.pretrained import read_weight_file
 from evoconv.networks.weights import check_tensors, tensors_to_bytes
 from evoconv.problems.base_training import TrainBase
@@ -36,6 +35,7 @@ from evoconv.training.options import Recipe
 _FOLDER = "base"
 # Of the whole time, for the network before anything is compressed.
 _SHARE = 0.35
+_LEAST_S = 1.0
 _PRECISION_S = 1.5
 
 
@@ -56,18 +56,18 @@ def with_base(config: StudyConfig, run: Path, watch: Watch, started_at: float) -
     architecture = named_architecture(name)
     if (run / FILE_NAME).exists():
         raise StudyError(f"{run} holds a study already")
+    base = _NewBase(
+        name=name,
+        config=config,
+        images=images,
+        splits=search_splits(images, config.split, config.seed),
+        subject=Subject(architecture=architecture),
+        watch=watch,
+        started_at=started_at,
+    )
     with lock_folder(run):
-        if not all((folder / one).is_file() for one in MODEL_FILES):
-            base = _NewBase(
-                name=name,
-                config=config,
-                images=images,
-                splits=search_splits(images, config.split, config.seed),
-                subject=Subject(architecture=architecture),
-                watch=watch,
-                started_at=started_at,
-            )
-            save_model(folder, base.description, base.weights())
+        # One that an earlier command left may have seen what are validation images now.
+        save_model(folder, base.description, base.weights())
     return replace(config, uncompressed=replace(config.uncompressed, model=str(folder.resolve())))
 
 
@@ -114,7 +114,8 @@ class _NewBase:
         config, time_s = self.config, self.config.budget.time_s
         recipe = Recipe()
         epochs = recipe.longest_training(len(self.splits.folds[0][0]))
-        limit_s = None if time_s is None else _SHARE * time_s - (time.time() - self.started_at)
+        spent_s = time.time() - self.started_at
+        limit_s = None if time_s is None else max(_LEAST_S, _SHARE * time_s - spent_s)
         ends = "" if limit_s is None else f", for {limit_s:.0f} s at most"
         self.watch.notify(f"{self.name} has no weights yet: it is trained first{ends}")
         setup = OpenWorkplace(
