@@ -61,7 +61,7 @@ _UNUSED_GROUPS: Mapping[str, tuple[str, ...]] = {
     "evolve": ("transfer",),
     "transfer": ("space", "compress"),
     "pretrain": ("space", "evolution", "saving", "compress"),
-    "compress": (*("limits", "stopping", "saving", "fitness", "space", "transfer", "final"),),
+    "compress": ("limits", "stopping", "saving", "fitness", "space", "transfer", "final"),
 }
 
 _A_PLAN = ("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation")

@@ -31,6 +31,7 @@ class Tie(nn.Module):
 
     is_kept: Tensor
     places: Tensor
+    sizes: Tensor
 
     def __init__(self, free: Tensor, bits: Bits, *, reassigns: bool = False) -> None:
         super().__init__()
@@ -38,6 +39,7 @@ class Tie(nn.Module):
         self._bits, self._reassigns = bits, reassigns
         self.register_buffer("is_kept", torch.ones_like(free))
         self.register_buffer("places", torch.zeros(free.numel(), dtype=torch.int64))
+        self.register_buffer("sizes", torch.zeros(1))
 
     def forward(self, free: Tensor) -> Tensor:
         """Return the values that are used; the shape stays."""
@@ -67,6 +69,7 @@ class Tie(nn.Module):
         if not kept.any():
             self.places.fill_(1)
             self.num_shared = 1
+            self._count()
             return
         chosen: NDArray[np.float32] = values[kept].cpu().numpy()
         clusterings = LayerClusterings(chosen)
@@ -74,6 +77,7 @@ class Tie(nn.Module):
         self.num_shared = clustering.centroids.size
         self.places[~kept] = self.num_shared
         self.places[kept] = torch.from_numpy(clustering.indices(chosen)).to(self.places.device)
+        self._count()
 
     def reassign(self, free: Tensor) -> None:
         """Let each kept value go over to the nearest shared one: a step of Lloyd's algorithm."""
@@ -84,12 +88,16 @@ class Tie(nn.Module):
         borders = (shared[1:] + shared[:-1]) / 2
         nearest = order[torch.bucketize(values, borders)]
         self.places.copy_(torch.where(self.is_kept.flatten().bool(), nearest, self.num_shared))
+        self._count()
+
+    def _count(self) -> None:
+        """Note how many free values each shared one stands for; that is needed in every step."""
+        self.sizes = torch.bincount(self.places, minlength=self.num_shared + 1).clamp(min=1)
 
     def _values(self, kept: Tensor) -> Tensor:
         """Return the shared values, (k,), rounded; the last of k + 1 sums is of what is zero."""
         sums = kept.new_zeros(self.num_shared + 1).index_add(0, self.places, kept.flatten())
-        sizes = torch.bincount(self.places, minlength=self.num_shared + 1)
-        means = (sums / sizes.clamp(min=1))[:-1]
+        means = (sums / self.sizes)[:-1]
         return means + (round_tensor(means.detach(), self._bits) - means.detach())
 
 

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evoconv.artifacts import WeightFiles
-from evoconv.compression.as_stored import account_of, as_stored
+from evoconv.compression.as_stored import account_of
 from evoconv.compression.course import Course, Goal
 from evoconv.compression.folding import folded_names, only_shifting
-from evoconv.compression.network_tensors import number_tensors, set_tensors
+from evoconv.compression.network_tensors import set_tensors
 from evoconv.data.batches import Batches
 from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
 from evoconv.genomes.sharing_space import Sharing
-from evoconv.networks.weights import load_weights, weights_to_bytes
+from evoconv.networks.weights import weights_to_bytes
 from evoconv.problems.candidate import named_measures
 from evoconv.problems.compress_options import FineTuning
 from evoconv.problems.shared_weights import Base
@@ -66,16 +66,10 @@ class TrainShared:
             JobFailed: the loss left the finite numbers.
         """
         started = time.perf_counter()
-        network = self.base.network(self.base.content())
-        remark = self._inherit(network)
+        network, remark = self._begun()
         training, validation = workplace.splits.folds[0]
         passes, curve = self._train(network, training, workplace, control)
-        tensors = {
-            name: one.detach().cpu().numpy() for name, one in number_tensors(network).items()
-        }
-        stored = as_stored(
-            tensors, self.base.shared(network), bits=self.base.bits, dense_bits=self.base.dense_bits
-        )
+        stored = self.base.as_stored(network)
         set_tensors(network, stored)
         measured = measures_on(network, validation, workplace, Precision(), control)
         self.weights.write(self.number, weights_to_bytes(network))
@@ -92,15 +86,17 @@ class TrainShared:
             remarks=(remark,),
         )
 
-    def _inherit(self, network: nn.Module) -> str:
-        """Set the weights to go on from, and return a sentence on whose they are."""
-        if self.parent is None:
-            return "pruned from the network itself"
-        try:
-            load_weights(network, self.weights.required(self.parent))
-        except StudyError as error:
-            return f"pruned from the network itself, for {error}"
-        return f"goes on from trial {self.parent}"
+    def _begun(self) -> tuple[nn.Module, str]:
+        """Return the network that the training goes on from, and a sentence on whose it is."""
+        said = "pruned from the network itself"
+        if self.parent is not None:
+            try:
+                network = self.base.with_weights(self.weights.required(self.parent))
+            except StudyError as error:
+                said += f", for {error}"
+            else:
+                return network, f"goes on from trial {self.parent}"
+        return self.base.network(self.base.content()), said
 
     def _train(
         self,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from evoconv.compression.as_stored import account_of
+from evoconv.compression.as_stored import account_of, as_stored
 from evoconv.compression.folding import fold_normalisations
 from evoconv.compression.network_tensors import (
     depthwise_names,
@@ -60,11 +60,19 @@ class Base:
     folds: bool = False
     depthwise: str = "shared"
 
-    def network(self, content: bytes) -> nn.Module:
-        """Return the network with the content of its file; ``StudyError`` if that doesn't fit."""
+    def with_weights(self, content: bytes) -> nn.Module:
+        """Return the network with the content of a file; ``StudyError`` if that doesn't fit."""
         network = self.subject.network(self.input_shape, self.num_classes)
         load_weights(network, content)
-        network.eval()
+        return network.eval()
+
+    def network(self, content: bytes) -> nn.Module:
+        """Return the network with the content of its own file, folded if it is to be.
+
+        Raises:
+            StudyError: the file doesn't fit.
+        """
+        network = self.with_weights(content)
         if self.folds:
             noise = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
             fold_normalisations(network, noise)
@@ -91,6 +99,13 @@ class Base:
             return self.weights.read_bytes()
         except OSError as error:
             raise StudyError(f"{self.weights} can't be read: {error.strerror or error}") from error
+
+    def as_stored(self, network: nn.Module) -> dict[str, StoredTensor]:
+        """Return the tensors of a network that was trained to have few values."""
+        tensors = {
+            name: one.detach().cpu().numpy() for name, one in number_tensors(network).items()
+        }
+        return as_stored(tensors, self.shared(network), bits=self.bits, dense_bits=self.dense_bits)
 
     def shareable(self, network: nn.Module) -> Shareable:
         """Return the tensors of the network, of which some can be shared.

@@ -6,15 +6,12 @@ Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks".
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from evoconv.compression.as_stored import as_stored
-from evoconv.compression.network_tensors import number_tensors
 from evoconv.compression.sharing import Shareable
 from evoconv.compression.tensors import StoredTensor
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.shapes import Cost
 from evoconv.genomes.sharing_space import Sharing, SharingSpace
 from evoconv.genomes.vector import Vector
-from evoconv.networks.weights import load_weights
 from evoconv.problems.compress_options import FineTuning
 from evoconv.problems.shared_weights import Base, FindLeastClusters, MeasureShared
 from evoconv.problems.subject import Subject
@@ -104,15 +101,7 @@ class WeightSharingProblem:
         Raises:
             StudyError: that is no file of this network's.
         """
-        network = self.base.subject.network(self.base.input_shape, self.base.num_classes)
-        load_weights(network, weights)
-        tensors = {name: one.numpy() for name, one in number_tensors(network).items()}
-        return as_stored(
-            tensors,
-            self.base.shared(network),
-            bits=self.base.bits,
-            dense_bits=self.base.dense_bits,
-        )
+        return self.base.as_stored(self.base.with_weights(weights))
 
     def cost(self, genome: Genome) -> Cost:  # noqa: ARG002 - sharing changes the file only
         """Return what the network costs."""
