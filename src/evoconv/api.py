@@ -10,13 +10,14 @@ Options have the names of the command line's, with underscores. Text is read as 
 
 import json
 import time as clock
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoconv.config import configure
-from evoconv.errors import StudyError
+from evoconv.errors import ConfigError, StudyError
 from evoconv.option_text import field_of, read_as
 from evoconv.records import Trial
 from evoconv.study.watch import Unwatched, Watch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from evoconv.export.classifier import Classifier, Evaluation
     from evoconv.genomes.architecture import Architecture
     from evoconv.problems.fitness import FitnessFunction
+    from evoconv.session.own_network import OwnNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +178,11 @@ def pretrain(
 
 
 def compress(
-    model: str | Path,
+    model: "str | Path | nn.Module",
     source: str | Path,
     *,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
     out: str | Path | None = None,
     method: str = "async",
     recipe: str | None = None,
@@ -189,8 +193,14 @@ def compress(
     """Share the weights of a trained network, down to a small file; return the finished study.
 
     Args:
-        model: the run folder of a finished study, or its ``best/``.
-        source: labelled images, as for ``evolve``; those that the network was trained with.
+        model: the run folder of a finished study, or its ``best/``; the name of a known network; or
+            a trained module of your own, which is left as it is: images (N, C, H, W) to logits
+            (N, K), made of torch's layers, with classes in the alphabetical order of their names.
+        source: labelled images, as for ``evolve``; those that the network was trained with. The
+            option ``image_size`` is the size that a module of your own takes.
+        mean: for a module of your own, what is subtracted from values in [0, 1]: a number for each
+            channel, or one for all; None for 0.
+        std: by what the difference is divided; None for 1.
         out: the run folder; None for a dated one under ``runs/``. The file is ``model.evo`` in it.
         method: one that works on anything, or on numbers.
         recipe: ``compress``, or ``untrained`` for the method as published; None for the first.
@@ -201,7 +211,24 @@ def compress(
     Raises:
         UserError: a network, data or options that can't be used; the message is one sentence.
     """
-    return _study("compress", source, out, method, recipe, seed, None, watch, options, model)
+    if isinstance(model, str | Path):
+        own, name = None, str(model)
+        if mean is not None or std is not None:
+            raise ConfigError(
+                "mean and std are for a module of your own: other networks have theirs"
+            )
+    else:
+        from evoconv.session.own_network import OwnNetwork
+
+        given = {"mean": mean, "std": std}
+        known = {name: _channels(one) for name, one in given.items() if one is not None}
+        own, name = OwnNetwork(module=model, **known), type(model).__name__
+    return _study("compress", source, out, method, recipe, seed, None, watch, options, name, own)
+
+
+def _channels(values: Sequence[float] | float) -> tuple[float, ...]:
+    given = (values,) if isinstance(values, int | float) else values
+    return tuple(float(one) for one in given)
 
 
 def _study(
@@ -215,6 +242,7 @@ def _study(
     watch: Watch | None,
     options: dict[str, Any],
     model: str | Path | None = None,
+    own: "OwnNetwork | None" = None,
 ) -> Result:
     from evoconv.problems.fitness import FUNCTION
     from evoconv.session.studies import start_study
@@ -234,7 +262,7 @@ def _study(
         model=None if model is None else str(model),
     )
     where = None if out is None else Path(out)
-    return Result(start_study(config, where, watch or Unwatched(), started_at, function))
+    return Result(start_study(config, where, watch or Unwatched(), started_at, function, own))
 
 
 def resume(

@@ -2,10 +2,11 @@
 
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.genomes.genome_text import read_genome_text
+from evoconv.genomes.network_graph import NetworkGraph
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vector import Vector
 
-Architecture = Topology | BackboneCut
+Architecture = Topology | BackboneCut | NetworkGraph
 
 
 def read_architecture(text: str) -> Architecture:
@@ -13,6 +14,8 @@ def read_architecture(text: str) -> Architecture:
     content = read_genome_text(text)
     if isinstance(content, dict) and "backbone" in content:
         return BackboneCut.from_dict(content)
+    if isinstance(content, dict) and "steps" in content:
+        return NetworkGraph.from_dict(content)
     return Topology.from_json(text)
 
 

@@ -3,9 +3,11 @@
 from torch import nn
 
 from evoconv.genomes.architecture import Architecture
-from evoconv.genomes.backbone_cut import BackboneCut
+from evoconv.genomes.network_graph import NetworkGraph
+from evoconv.genomes.topology import Topology
 from evoconv.networks import cnn
 from evoconv.networks.backbone import find_backbone
+from evoconv.networks.graph_network import build_graph
 
 
 def build_network(
@@ -16,8 +18,10 @@ def build_network(
     Raises:
         ConfigError: it doesn't fit the images, or its backbone is unknown.
     """
-    if not isinstance(architecture, BackboneCut):
+    if isinstance(architecture, Topology):
         return cnn.build(architecture, input_shape, num_classes)
+    if isinstance(architecture, NetworkGraph):
+        return build_graph(architecture, input_shape, num_classes)
     return find_backbone(architecture.backbone).build(
         input_shape[0],
         num_classes,

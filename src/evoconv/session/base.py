@@ -1,6 +1,7 @@
-"""The network that a compression by name begins with: trained first, or with weights from a file.
+"""The network that a compression begins with where it isn't a saved one: a known one, or one's own.
 
-It is kept as a saved network in the run folder.
+A known one is trained first, or has weights from a file. Either is kept as a saved network in the
+run folder.
 """
 
 import time
@@ -13,7 +14,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import ImageSet
 from evoconv.data.sources import load_image_set
-from evoconv.data.splits import SearchSplits, search_splits
+from evoconv.data.splits import search_splits
 from evoconv.errors import ConfigError, EvoconvError, StudyError
 from evoconv.execution.executor import Outcome
 from evoconv.execution.handful import run_handful, run_one
@@ -27,6 +28,7 @@ from evoconv.problems.subject import Subject
 from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace, devices_of
 from evoconv.seeds import Purpose, seed_for
+from evoconv.session.own_network import OwnNetwork
 from evoconv.study.lock import lock_folder
 from evoconv.study.storage import FILE_NAME
 from evoconv.study.watch import Watch
@@ -39,68 +41,74 @@ _LEAST_S = 1.0
 _PRECISION_S = 1.5
 
 
-def with_base(config: StudyConfig, run: Path, watch: Watch, started_at: float) -> StudyConfig:
-    """Return the configuration with a saved network in the place of a known one's name.
+def with_base(
+    config: StudyConfig, run: Path, watch: Watch, started_at: float, own: OwnNetwork | None = None
+) -> StudyConfig:
+    """Return the configuration with a saved network for a known one's name, or for one's own.
 
     Raises:
-        UserError: images or weights that can't be used.
+        UserError: images, weights or a network that can't be used.
         StudyError: the run folder is in use, or holds a study already.
     """
-    if config.uncompressed is None or Path(config.uncompressed.model).exists():
-        if config.compress.base_weights is not None:
-            raise ConfigError("--base-weights has no use beside a saved network, which has its own")
+    known = None if own else _known(config, watch, started_at)
+    if config.compress.base_weights is not None and known is None:
+        raise ConfigError("--base-weights has no use beside a network that has its own")
+    if config.uncompressed is None or not (own or known):
         return config
-    folder = run / _FOLDER
     images = load_image_set(config.source, config.data, notify=watch.notify)
-    name = config.uncompressed.model
-    architecture = named_architecture(name)
+    saved = own.saved(images) if own else None
     if (run / FILE_NAME).exists():
         raise StudyError(f"{run} holds a study already")
-    base = _NewBase(
-        name=name,
-        config=config,
-        images=images,
-        splits=search_splits(images, config.split, config.seed),
-        subject=Subject(architecture=architecture),
-        watch=watch,
-        started_at=started_at,
-    )
+    folder = run / _FOLDER
     with lock_folder(run):
+        if known:
+            saved = known.saved(images)
+        assert saved is not None, "it is one of both"
         # One that an earlier command left may have seen what are validation images now.
-        save_model(folder, base.description, base.weights())
+        save_model(folder, *saved)
     return replace(config, uncompressed=replace(config.uncompressed, model=str(folder.resolve())))
 
 
+def _known(config: StudyConfig, watch: Watch, started_at: float) -> "_KnownNetwork | None":
+    """Return the network that is called so; None for a saved one, or without a compression."""
+    if config.uncompressed is None or Path(config.uncompressed.model).exists():
+        return None
+    name = config.uncompressed.model
+    subject = Subject(architecture=named_architecture(name))
+    return _KnownNetwork(
+        name=name, config=config, subject=subject, watch=watch, started_at=started_at
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
-class _NewBase:
-    """A known network for images."""
+class _KnownNetwork:
+    """A network that has a name."""
 
     name: str
     config: StudyConfig
-    images: ImageSet
-    splits: SearchSplits
     subject: Subject
     watch: Watch
     started_at: float
 
-    @property
-    def description(self) -> ModelDescription:
-        """What is saved beside its weights."""
-        return ModelDescription(
+    def saved(self, images: ImageSet) -> tuple[ModelDescription, bytes]:
+        """Return its description, and its weights as a safetensors file: a file's, or new ones."""
+        splits = search_splits(images, self.config.split, self.config.seed)
+        description = ModelDescription(
             architecture=self.subject.architecture,
-            classes=self.images.classes,
-            preprocessing=self.images.preprocessing,
-            standardisation=Standardisation.of(self.images.images, self.splits.training),
+            classes=images.classes,
+            preprocessing=images.preprocessing,
+            standardisation=Standardisation.of(images.images, splits.training),
         )
-
-    def weights(self) -> bytes:
-        """Return its weights as a safetensors file: a file's, or trained now."""
         file = self.config.compress.base_weights
-        return self._trained() if file is None else self._read(Path(file))
+        if file is not None:
+            return description, self._read(Path(file), description)
+        setup = OpenWorkplace(
+            folder=images.folder, splits=splits, standardisation=description.standardisation
+        )
+        return description, self._trained(setup)
 
-    def _read(self, file: Path) -> bytes:
-        network = self.subject.network(self.images.input_shape, len(self.images.classes))
-        wanted = network.state_dict()
+    def _read(self, file: Path, description: ModelDescription) -> bytes:
+        wanted = description.network().state_dict()
         # Counters of batches tell nothing that is used; many files have none.
         given = {name: wanted[name] for name in wanted if "num_batches_tracked" in name}
         given |= {
@@ -110,19 +118,14 @@ class _NewBase:
         check_tensors(given, wanted, f"{file} doesn't fit {self.name}")
         return tensors_to_bytes(given)
 
-    def _trained(self) -> bytes:
+    def _trained(self, setup: OpenWorkplace) -> bytes:
         config, time_s = self.config, self.config.budget.time_s
         recipe = Recipe()
-        epochs = recipe.longest_training(len(self.splits.folds[0][0]))
+        epochs = recipe.longest_training(len(setup.splits.folds[0][0]))
         spent_s = time.time() - self.started_at
         limit_s = None if time_s is None else max(_LEAST_S, _SHARE * time_s - spent_s)
         ends = "" if limit_s is None else f", for {limit_s:.0f} s at most"
         self.watch.notify(f"{self.name} has no weights yet: it is trained first{ends}")
-        setup = OpenWorkplace(
-            folder=self.images.folder,
-            splits=self.splits,
-            standardisation=self.description.standardisation,
-        )
         devices = devices_of(config.workers)[:1]
         executor = ProcessExecutor(setup, devices, config.workers.worker_memory)
         try:

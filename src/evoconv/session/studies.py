@@ -24,6 +24,7 @@ from evoconv.session.base import with_base
 from evoconv.session.compressing import time_without_compression
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
+from evoconv.session.own_network import OwnNetwork
 from evoconv.session.search import Candidates, Search
 from evoconv.session.shared import SharedCandidates
 from evoconv.session.trained import TrainedCandidates
@@ -41,6 +42,7 @@ def start_study(
     watch: Watch,
     started_at: float | None = None,
     fitness: FitnessFunction | None = None,
+    own: OwnNetwork | None = None,
 ) -> Path:
     """Run a new study to its end and return its run folder.
 
@@ -53,6 +55,7 @@ def start_study(
         watch: is told what happens.
         started_at: when the command began, seconds since the epoch; its time counts from there.
         fitness: the function that ``--fitness function`` stands for.
+        own: what a compression begins with, where the configuration names no network.
     """
     if config.fitness.fitness == FUNCTION and fitness is None:
         raise ConfigError(
@@ -65,7 +68,7 @@ def start_study(
         final_share=config.final.final_share,
     )
     run = out if out is not None else _dated_folder(config)
-    config = with_base(config, run, watch, started_at)
+    config = with_base(config, run, watch, started_at, own)
     prepared = prepare(config, run, watch)
     stored = prepared.config.to_dict()
     with lock_folder(run), closing(Storage.create(run, stored, read_genome)) as storage:

@@ -1,0 +1,184 @@
+"""A torch module of one's own as a graph: its ``forward`` is traced, nothing of its code is kept.
+
+Tracing is that of ``torch.fx`` (Reed et al. 2022, "torch.fx: Practical Program Capture and
+Transformation for Deep Learning in Python"): the steps must not depend on what is in the images.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from evoconv.errors import ConfigError
+from evoconv.genomes.network_graph import Layer, Made, NetworkGraph, Span, Step, Value
+from evoconv.networks.graph_network import KINDS, OPERATIONS, build_graph
+
+# Of the largest logit: the same operations in the same order round alike, but for fused ones.
+_DIFFERENCE = 1e-4
+
+# Functions that do what the operation of a name does, and are not found under it.
+_SAME: dict[Callable[..., Any], str] = {
+    torch.add: "add",
+    torch.sub: "sub",
+    torch.mul: "mul",
+    torch.div: "truediv",
+    torch.true_divide: "truediv",
+    torch.neg: "neg",
+    torch.relu: "relu",
+    torch.softmax: "softmax",
+    torch.log_softmax: "log_softmax",
+    torch.nn.functional.sigmoid: "sigmoid",
+    torch.nn.functional.tanh: "tanh",
+    torch.concat: "cat",
+    getattr: "getattr",
+    operator.iadd: "add",
+    operator.imul: "mul",
+    operator.isub: "sub",
+}
+_BY_FUNCTION = {function: name for name, function in OPERATIONS.items()} | {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.truediv: "truediv",
+    operator.floordiv: "floordiv",
+    operator.neg: "neg",
+    torch.chunk: "chunk",
+    torch.split: "split",
+    torch.nn.functional.dropout: "dropout",
+    torch.nn.functional.dropout2d: "dropout2d",
+}
+
+
+def traced(
+    network: nn.Module, input_shape: tuple[int, int, int], num_classes: int
+) -> tuple[NetworkGraph, dict[str, Tensor]]:
+    """Return the graph of a network in evaluation mode, and the weights of its layers.
+
+    Functional dropout is left out: a trace can't switch it on and off.
+
+    Args:
+        network: takes images (N, C, H, W), gives logits (N, K); it is left as it was.
+        input_shape: channels, rows, columns.
+        num_classes: K.
+
+    Raises:
+        ConfigError: it does something that no graph here can say, or other numbers come out.
+    """
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        graph = _graph(network)
+        rebuilt = build_graph(graph, input_shape, num_classes)
+        state = network.state_dict()
+        weights = {name: state[name].detach().cpu() for name in rebuilt.state_dict()}
+        rebuilt.load_state_dict(weights)
+        _require_same(rebuilt.eval(), network, input_shape)
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+    return graph, weights
+
+
+def _graph(network: nn.Module) -> NetworkGraph:
+    try:
+        nodes = list(torch.fx.Tracer().trace(network).nodes)
+    except Exception as error:  # whatever the code of a person's module comes up with
+        first = str(error).partition("\n")[0]
+        raise ConfigError(
+            "the network can't be traced: what it does must not depend on what is in the images"
+            f" ({first:.200})"
+        ) from error
+    images = [node for node in nodes if node.op == "placeholder"]
+    *steps, output = (node for node in nodes if node.op != "placeholder")
+    if not images or any(not node.args for node in images[1:]):
+        raise ConfigError("the network must take a batch of images and nothing else")
+    numbers = {images[0]: 0} | {node: number for number, node in enumerate(steps, 1)}
+    if not isinstance(output.args[0], torch.fx.Node) or numbers.get(output.args[0], 0) == 0:
+        raise ConfigError("the network must give logits (N, K) and nothing else")
+    used = {node.target for node in steps if node.op == "call_module"}
+    return NetworkGraph(
+        # In the order of the network, so that its weights keep theirs.
+        layers=tuple(
+            _layer(path, module) for path, module in network.named_modules() if path in used
+        ),
+        steps=tuple(_step(node, numbers) for node in steps),
+        gives=numbers[output.args[0]],
+    )
+
+
+def _layer(path: str, module: nn.Module) -> Layer:
+    name = type(module).__name__
+    kind = KINDS.get(name)
+    if kind is None or type(module) is not kind.make:
+        raise ConfigError(
+            f"{path} is a {name}, which can't be stored; known are {', '.join(KINDS)}"
+        )
+    options = [(option, _value(getattr(module, option))) for option in kind.options]
+    if kind.has_bias:
+        options.append(("bias", module.bias is not None))
+    return Layer(path=path, kind=name, options=tuple(options))
+
+
+def _step(node: torch.fx.Node, numbers: dict[torch.fx.Node, int]) -> Step:
+    if node.op == "get_attr":
+        raise ConfigError(
+            f"the network uses its tensor {node.target} outside of a layer of torch's"
+        )
+    is_layer = node.op == "call_module"
+    return Step(
+        does=str(node.target) if is_layer else _operation(node),
+        is_layer=is_layer,
+        takes=tuple(_value(one, numbers) for one in node.args),
+        named=tuple((name, _value(one, numbers)) for name, one in node.kwargs.items()),
+    )
+
+
+def _operation(node: torch.fx.Node) -> str:
+    """Return the name of the operation that a function or a tensor's method is."""
+    if callable(node.target):
+        found = _SAME.get(node.target) or _BY_FUNCTION.get(node.target)
+        called = getattr(node.target, "__name__", str(node.target))
+    else:
+        called = str(node.target)
+        found = called.removesuffix("_") if called.removesuffix("_") in OPERATIONS else None
+    if found is None:
+        raise ConfigError(
+            f"the network calls {called}, which can't be stored; known are {', '.join(OPERATIONS)}"
+        )
+    return found
+
+
+def _value(given: object, numbers: dict[torch.fx.Node, int] | None = None) -> Value:
+    match given:
+        case torch.fx.Node() if numbers is not None and given in numbers:
+            return Made(numbers[given])
+        case None | bool() | int() | float() | str():
+            return given
+        case slice():
+            start, stop, stride = (
+                _value(one, numbers) for one in (given.start, given.stop, given.step)
+            )
+            return Span(start, stop, stride)
+        case tuple() | list():
+            return tuple(_value(one, numbers) for one in given)
+        case _:
+            raise ConfigError(f"the network uses {given!s:.60}, which can't be stored")
+
+
+def _require_same(
+    rebuilt: nn.Module, network: nn.Module, input_shape: tuple[int, int, int]
+) -> None:
+    """Raise ``ConfigError`` unless both give the same logits for noise."""
+    first = next(iter(network.state_dict().values()))
+    noise = torch.randn(4, *input_shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        wanted = network(noise.to(first.device)).float().cpu()
+        given = rebuilt(noise)
+    size = float(wanted.abs().max())
+    if given.shape != wanted.shape or not torch.allclose(
+        given, wanted, rtol=0, atol=_DIFFERENCE * max(size, 1e-12)
+    ):
+        raise ConfigError("the network gives other numbers when its traced steps are run")
