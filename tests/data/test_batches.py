@@ -57,6 +57,11 @@ def test_images_are_standardised_with_the_statistics_of_the_rows_given() -> None
     assert np.abs(batch.permute(0, 2, 3, 1).numpy() - exact).max() < 1e-4
 
 
+def test_statistics_can_have_few_digits() -> None:
+    exact = Standardisation(mean=(33.318421, 0.012345), std=(78.567489, 123456.0))
+    assert exact.rounded(3) == Standardisation(mean=(33.3, 0.0123), std=(78.6, 123000.0))
+
+
 def test_wide_pixels_keep_all_sixteen_bits() -> None:
     images = np.array([0, 1, 255, 32767, 32768, 65535], np.uint16).reshape(6, 1, 1, 1)
     tensor = ImageTensor(images, np.arange(6), Standardisation(mean=(0.0,), std=(1.0,)), CPU)

@@ -40,6 +40,13 @@ class Standardisation:
         std = np.maximum(pixels.std(axis=0), 1.0)
         return cls(mean=tuple(pixels.mean(axis=0).tolist()), std=tuple(std.tolist()))
 
+    def rounded(self, digits: int) -> "Standardisation":
+        """Return the same with so many digits that count."""
+        return Standardisation(
+            mean=tuple(float(f"{one:.{digits}g}") for one in self.mean),
+            std=tuple(float(f"{one:.{digits}g}") for one in self.std),
+        )
+
 
 class ImageTensor:
     """All images of a set on one device, with their labels; rows are cut out as float batches."""
