@@ -22,7 +22,7 @@ LAYERS = (
     ("__main__",),
     ("cli", "__init__"),
     ("api",),
-    ("session",),
+    ("results", "session"),
     ("preparation",),
     ("base_network", "reused_plan"),
     ("config",),

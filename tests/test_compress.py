@@ -417,7 +417,9 @@ def test_weights_that_are_another_networks_are_refused(
         evoconv.compress(
             "lenet5", images, out=tmp_path / "run", base_weights=file, image_size=16, **SHORT
         )
-    with pytest.raises(ConfigError, match="--base-weights has no use beside a network that has its own"):
+    with pytest.raises(
+        ConfigError, match="--base-weights has no use beside a network that has its own"
+    ):
         evoconv.compress(evolved.run, images, out=tmp_path / "run", base_weights=file, **SHORT)
     with pytest.raises(ConfigError, match=r"no folder lenet6, .* known are .*lenet5"):
         evoconv.compress("lenet6", images, out=tmp_path / "run", **SHORT)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 import evoconv
-from evoconv.api import Best, Result
 from evoconv.cli import main
 from evoconv.cli.commands import COMMANDS
 from evoconv.config import GROUPS
@@ -22,6 +21,7 @@ from evoconv.export.classifier import Classifier, Evaluation, Prediction
 from evoconv.option_text import field_of
 from evoconv.records import CurvePoint, Failure, Individual, Measurement, Trial
 from evoconv.report.result import summarise
+from evoconv.results import Best, Result
 from tests.golden.recipes import PATH, page
 from tests.report.studies import make_study
 

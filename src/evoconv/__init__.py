@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evoconv.api import (
-        Best,
-        Result,
         compress,
-        evaluate,
         evolve,
         export_network,
         finish,
-        load,
         pretrain,
         resume,
         retrain,
         transfer,
     )
     from evoconv.errors import EvoconvError, SearchFailed, UserError
+    from evoconv.results import Best, Result, evaluate, load
 
 __all__ = [
     "Best",
@@ -46,5 +43,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'evoconv' has no attribute {name!r}")
-    home = "evoconv.errors" if name.endswith(("Error", "Failed")) else "evoconv.api"
+    home = "evoconv.api"
+    if name.endswith(("Error", "Failed")):
+        home = "evoconv.errors"
+    elif name in ("Best", "Result", "evaluate", "load"):
+        home = "evoconv.results"
     return getattr(import_module(home), name)

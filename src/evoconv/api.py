@@ -8,86 +8,24 @@ Options have the names of the command line's, with underscores. Text is read as 
 (``"10m"``, ``"50k"``, ``"99.3"``); numbers are fractions, seconds and bytes.
 """
 
-import json
 import time as clock
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoconv.config import configure
-from evoconv.errors import ConfigError, StudyError
+from evoconv.errors import ConfigError
 from evoconv.option_text import field_of, read_as
-from evoconv.records import Trial
+from evoconv.results import Result, load
 from evoconv.study.watch import Unwatched, Watch
 from evoconv.units import parse_count, parse_duration
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from evoconv.export.classifier import Classifier, Evaluation
-    from evoconv.genomes.architecture import Architecture
+    from evoconv.export.classifier import Classifier
     from evoconv.problems.fitness import FitnessFunction
     from evoconv.session.own_network import OwnNetwork
-
-
-@dataclass(frozen=True, kw_only=True)
-class Best:
-    """The network that a study chose."""
-
-    trial: Trial
-    classifier: "Classifier"
-
-    @property
-    def model(self) -> "nn.Module":
-        """The trained network, taking standardised images (B, C, H, W), giving logits (B, K)."""
-        return self.classifier.model
-
-    @property
-    def architecture(self) -> "Architecture":
-        """What the network was built from: a topology, or the part of a backbone."""
-        return self.classifier.architecture
-
-
-@dataclass(frozen=True)
-class Result:
-    """A study on disk, finished or not.
-
-    Attributes:
-        run: its run folder.
-    """
-
-    run: Path
-
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The figures of ``result.json``; fractions are in [0, 1]."""
-        try:
-            content: dict[str, Any] = json.loads((self.run / "result.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise StudyError(f"{self.run} has no readable result.json: {error}") from error
-        return content
-
-    @cached_property
-    def trials(self) -> list[Trial]:
-        """All individuals by number, with their measurements or failures."""
-        from evoconv.genomes.architecture import read_genome
-        from evoconv.study.storage import Storage
-
-        storage = Storage.open(self.run, read_genome)
-        try:
-            return storage.trials()
-        finally:
-            storage.close()
-
-    @cached_property
-    def best(self) -> Best:
-        """The network saved in ``best/``; ``StudyError`` if there is none yet."""
-        number = self.summary.get("trial")
-        if not isinstance(number, int) or not 0 <= number < len(self.trials):
-            raise StudyError(f"{self.run} has no best network yet")
-        return Best(trial=self.trials[number], classifier=load(self.run))
 
 
 def evolve(
@@ -395,28 +333,3 @@ def export_network(run: str | Path, *, format: str = "onnx", out: str | Path | N
     return exporting.export_network(
         Path(run), format, None if out is None else Path(out), lambda _: None
     )
-
-
-def load(folder: str | Path) -> "Classifier":
-    """Return the saved network of a run folder, of its ``best/``, or of a compressed file.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    from evoconv.export.classifier import Classifier
-
-    path = Path(folder)
-    return Classifier(path / "best" if (path / "best").is_dir() else path)
-
-
-def evaluate(run: str | Path, source: str | Path) -> "Evaluation":
-    """Return measures of a saved network on other labelled images.
-
-    Raises:
-        UserError: no network, images that can't be read, or classes it doesn't know.
-    """
-    from evoconv.data.sources import load_labelled
-
-    classifier = load(run)
-    labelled = load_labelled(str(source), classifier.preprocessing, classifier.classes)
-    return classifier.evaluate(labelled)

@@ -186,7 +186,7 @@ def predict(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
     from evoconv.data.class_folders import iter_image_files
 
     paths = list(iter_image_files(parsed.paths))
-    from evoconv.api import load
+    from evoconv.results import load
 
     classifier = load(parsed.run)
     predictions = classifier.predict(
@@ -203,11 +203,11 @@ def predict(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
 
 def evaluate(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
     """Test a saved network on labelled images."""
-    from evoconv import api
+    from evoconv import results
     from evoconv.cli.watching import open_console
     from evoconv.report.confusion import class_report, evaluation_json, evaluation_line
 
-    found = api.evaluate(parsed.run, parsed.source)
+    found = results.evaluate(parsed.run, parsed.source)
     if parsed.json:
         sys.stdout.write(evaluation_json(found.classes, found.confusion, found.measures) + "\n")
         return 0

@@ -4,12 +4,14 @@ Tracing is that of ``torch.fx`` (Reed et al. 2022, "torch.fx: Practical Program 
 Transformation for Deep Learning in Python"): the steps must not depend on what is in the images.
 """
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.fx
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evoconv.errors import ConfigError
@@ -19,36 +21,26 @@ from evoconv.networks.graph_network import KINDS, OPERATIONS, build_graph
 # Of the largest logit: the same operations in the same order round alike, but for fused ones.
 _DIFFERENCE = 1e-4
 
-# Functions that do what the operation of a name does, and are not found under it.
-_SAME: dict[Callable[..., Any], str] = {
-    torch.add: "add",
-    torch.sub: "sub",
-    torch.mul: "mul",
-    torch.div: "truediv",
-    torch.true_divide: "truediv",
-    torch.neg: "neg",
+# Functions by the operation that they are; some are found under another name, or checked there.
+_NAMES: dict[Callable[..., Any], str] = {
+    **{function: name for name, function in OPERATIONS.items()},
+    **dict.fromkeys((operator.add, operator.iadd, torch.add), "add"),
+    **dict.fromkeys((operator.sub, operator.isub, torch.sub), "sub"),
+    **dict.fromkeys((operator.mul, operator.imul, torch.mul), "mul"),
+    **dict.fromkeys((operator.truediv, torch.div, torch.true_divide), "truediv"),
+    **dict.fromkeys((operator.neg, torch.neg), "neg"),
+    operator.floordiv: "floordiv",
+    getattr: "getattr",
+    torch.chunk: "chunk",
+    torch.split: "split",
+    torch.concat: "cat",
     torch.relu: "relu",
     torch.softmax: "softmax",
     torch.log_softmax: "log_softmax",
-    torch.nn.functional.sigmoid: "sigmoid",
-    torch.nn.functional.tanh: "tanh",
-    torch.concat: "cat",
-    getattr: "getattr",
-    operator.iadd: "add",
-    operator.imul: "mul",
-    operator.isub: "sub",
-}
-_BY_FUNCTION = {function: name for name, function in OPERATIONS.items()} | {
-    operator.add: "add",
-    operator.sub: "sub",
-    operator.mul: "mul",
-    operator.truediv: "truediv",
-    operator.floordiv: "floordiv",
-    operator.neg: "neg",
-    torch.chunk: "chunk",
-    torch.split: "split",
-    torch.nn.functional.dropout: "dropout",
-    torch.nn.functional.dropout2d: "dropout2d",
+    F.sigmoid: "sigmoid",
+    F.tanh: "tanh",
+    F.dropout: "dropout",
+    F.dropout2d: "dropout2d",
 }
 
 
@@ -116,10 +108,12 @@ def _layer(path: str, module: nn.Module) -> Layer:
         raise ConfigError(
             f"{path} is a {name}, which can't be stored; known are {', '.join(KINDS)}"
         )
-    options = [(option, _value(getattr(module, option))) for option in kind.options]
+    options = {option: _value(getattr(module, option)) for option in kind.options}
     if kind.has_bias:
-        options.append(("bias", module.bias is not None))
-    return Layer(path=path, kind=name, options=tuple(options))
+        options["bias"] = module.bias is not None
+    usual = inspect.signature(kind.make).parameters
+    unusual = ((option, one) for option, one in options.items() if one != usual[option].default)
+    return Layer(path=path, kind=name, options=tuple(unusual))
 
 
 def _step(node: torch.fx.Node, numbers: dict[torch.fx.Node, int]) -> Step:
@@ -139,7 +133,7 @@ def _step(node: torch.fx.Node, numbers: dict[torch.fx.Node, int]) -> Step:
 def _operation(node: torch.fx.Node) -> str:
     """Return the name of the operation that a function or a tensor's method is."""
     if callable(node.target):
-        found = _SAME.get(node.target) or _BY_FUNCTION.get(node.target)
+        found = _NAMES.get(node.target)
         called = getattr(node.target, "__name__", str(node.target))
     else:
         called = str(node.target)
