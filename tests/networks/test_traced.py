@@ -123,6 +123,12 @@ def test_weights_keep_names_and_order_and_the_module_stays(module: nn.Module) ->
     assert hash(graph) == hash(read_architecture(graph.to_json()))
 
 
+def test_doubles_become_floats(module: nn.Module) -> None:
+    _, weights = traced(module.double(), SHAPE, CLASSES)
+    assert torch.float64 not in {one.dtype for one in weights.values()}
+    assert next(module.parameters()).dtype == torch.float64
+
+
 def test_it_learns_and_what_is_no_longer_needed_is_let_go(module: nn.Module) -> None:
     graph, _ = traced(module, SHAPE, CLASSES)
     network = build_network(graph, SHAPE, CLASSES).train()

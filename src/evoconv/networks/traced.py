@@ -65,7 +65,10 @@ def traced(
         graph = _graph(network)
         rebuilt = build_graph(graph, input_shape, num_classes)
         state = network.state_dict()
-        weights = {name: state[name].detach().cpu() for name in rebuilt.state_dict()}
+        weights = {
+            name: state[name].detach().to("cpu", own.dtype)
+            for name, own in rebuilt.state_dict().items()
+        }
         rebuilt.load_state_dict(weights)
         _require_same(rebuilt.eval(), network, input_shape)
     finally:
@@ -166,10 +169,10 @@ def _require_same(
     rebuilt: nn.Module, network: nn.Module, input_shape: tuple[int, int, int]
 ) -> None:
     """Raise ``ConfigError`` unless both give the same logits for noise."""
-    first = next(iter(network.state_dict().values()))
+    first = next(network.parameters(), torch.zeros(1))
     noise = torch.randn(4, *input_shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        wanted = network(noise.to(first.device)).float().cpu()
+        wanted = network(noise.to(first.device, first.dtype)).float().cpu()
         given = rebuilt(noise)
     size = float(wanted.abs().max())
     if given.shape != wanted.shape or not torch.allclose(
