@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.cells import Cells, print_table, setting
 from benchmarks.evaluations import Patient, images_of, stored_precision
+from evoconv.config import configure
 from evoconv.data.augmentation import Augmentation
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space import TopologySpace
@@ -43,14 +44,7 @@ DATA = ("mnist", "fashion-mnist")
 SHORT = ((6_250, 1), (6_250, 2), (12_500, 1), (12_500, 2), (25_000, 1), (12_500, 4))
 OTHERS: Mapping[str, Recipe] = {
     "averaged": Recipe(schedule="constant", weight_average=0.995),
-    "compact": Recipe(
-        optimizer="adagrad",
-        learning_rate=0.1,
-        weight_decay=0.0,
-        label_smoothing=0.0,
-        schedule="constant",
-        weight_average=0.995,
-    ),
+    "compact": configure("mnist", {}, method="compact", seed=0).training,
 }
 _OTHER_WAYS = ((12_500, 2), (12_500, 4))
 LONG_EPOCHS = 8

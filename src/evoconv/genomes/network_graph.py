@@ -155,7 +155,7 @@ def _step(content: object) -> Step:
         raise ConfigError("a step is what it does and what it takes")
     is_layer = "layer" in content
     kind = "layer" if is_layer else "operation"
-    _check_keys(content, {kind, "takes"}, {"named"})
+    _check_keys(content, {kind, "takes"}, frozenset({"named"}))
     does, takes, named = content[kind], content["takes"], content.get("named", {})
     if not isinstance(does, str) or not isinstance(takes, list) or not isinstance(named, dict):
         raise ConfigError(f"a step has a name and a list of what it takes, got {content!r:.60}")
@@ -167,7 +167,9 @@ def _step(content: object) -> Step:
     )
 
 
-def _check_keys(content: dict[str, Any], needed: set[str], possible: set[str] = set()) -> None:  # noqa: B006  read only
+def _check_keys(
+    content: dict[str, Any], needed: set[str], possible: frozenset[str] = frozenset()
+) -> None:
     if not needed <= content.keys() <= needed | possible:
         raise ConfigError(
             f"unknown or missing fields in a network's graph: {sorted(content)!s:.80}"
