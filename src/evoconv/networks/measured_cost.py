@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from evoconv.genomes.shapes import Cost
+from evoconv.networks.evaluation_mode import in_evaluation
 
 _BITS_OF_FLOAT = 32
 
@@ -29,14 +30,15 @@ def measured_cost(network: nn.Module, input_shape: tuple[int, int, int], bits: i
 
     kernels = [one for one in network.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
     hooks = [one.register_forward_hook(count) for one in kernels]
-    was_training = network.training
-    network.eval()
     image = torch.zeros(1, *input_shape, device=next(network.parameters()).device)
     try:
-        with torch.inference_mode(), LiveTensors(network, image) as live:
+        with (
+            in_evaluation(network),
+            torch.inference_mode(),
+            LiveTensors(network, image) as live,
+        ):
             network(image)
     finally:
-        network.train(was_training)
         for hook in hooks:
             hook.remove()
     parameters = sum(one.numel() for one in network.parameters())

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from evoconv.errors import ConfigError
 from evoconv.networks.cnn import GlobalAverage, Parts, Steps
 from evoconv.networks.densenet import SqueezeExcitation
+from evoconv.networks.evaluation_mode import in_evaluation
 
 # Large enough for five halvings, and for windows without padding.
 _PROBED_SIDES = (224, 256)
@@ -173,15 +174,12 @@ def watched_row(network: nn.Module, side: int) -> tuple[Part, ...]:
     ]
     device = next(network.parameters()).device
     image = torch.zeros(2, 3, side, side, device=device)
-    was_training = network.training
-    network.eval()
     try:
-        with torch.no_grad():
+        with in_evaluation(network), torch.no_grad():
             network(image)
     except Exception as error:  # each network has its own way to refuse images
         raise ConfigError(f"it takes no {side}×{side} images ({error!s:.100})") from error
     finally:
-        network.train(was_training)
         for hook in hooks:
             hook.remove()
     row = _longest_row(list(seen), image)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.network_graph import Layer, Made, NetworkGraph, Span, Step, Value
+from evoconv.networks.evaluation_mode import in_evaluation
 from evoconv.networks.graph_network import KINDS, OPERATIONS, build_graph
 
 # Of the largest logit: the same operations in the same order round alike, but for fused ones.
@@ -59,9 +60,7 @@ def traced(
     Raises:
         ConfigError: it does something that no graph here can say, or other numbers come out.
     """
-    was_training = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
+    with in_evaluation(network):
         graph = _graph(network)
         rebuilt = build_graph(graph, input_shape, num_classes)
         state = network.state_dict()
@@ -71,9 +70,6 @@ def traced(
         }
         rebuilt.load_state_dict(weights)
         _require_same(rebuilt.eval(), network, input_shape)
-    finally:
-        for module, training in was_training.items():
-            module.training = training
     return graph, weights
 
 
