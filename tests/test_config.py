@@ -42,6 +42,16 @@ def test_a_named_option_wins_over_the_recipe() -> None:
     assert configure("digits", {}, recipe="paper").split.folds == 5
 
 
+def test_where_few_parameters_are_asked_for_there_is_time_for_more_networks() -> None:
+    def affordable(**changes: object) -> int | None:
+        return configure("digits", changes, method="compact").budget.affordable_evaluations
+
+    assert (affordable(), affordable(target_accuracy="unset")) == (100, 100)
+    assert affordable(target_accuracy=0.99) == 400
+    assert affordable(target_accuracy=0.99, affordable_evaluations=7) == 7
+    assert configure("digits", {"target_accuracy": 0.99}).budget.affordable_evaluations == 40
+
+
 def test_time_is_ten_minutes_unless_evaluations_are_counted() -> None:
     assert configure("digits", {}).budget.time_s == 600
     assert configure("digits", {"evaluations": 5}).budget.time_s is None

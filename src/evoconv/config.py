@@ -31,7 +31,7 @@ from evoconv.problems.compress_options import CompressOptions, Uncompressed
 from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
 from evoconv.problems.transfer_options import TransferOptions
-from evoconv.recipes import RECIPES, recipes_of
+from evoconv.recipes import RECIPES, WITH_A_TARGET, recipes_of
 from evoconv.records import Budget
 from evoconv.training.options import Recipe
 from evoconv.training.stopping import StoppingOptions
@@ -166,7 +166,10 @@ def configure(
     if not {"evaluations", "generations"} & set(values):
         values.setdefault("time_s", DEFAULT_TIME_S)
     own = METHODS[method].defaults if method in METHODS else {}
-    wanted = _with_files_read({**RECIPES[recipe], **own, **values}, values)
+    usual = {**RECIPES[recipe], **own}
+    if values.get("target_accuracy", UNSET) != UNSET:
+        usual |= WITH_A_TARGET.get(recipe, {})
+    wanted = _with_files_read({**usual, **values}, values)
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))
