@@ -74,6 +74,38 @@ def test_weights_are_pruned_more_and_more_and_the_largest_are_kept() -> None:
     assert before.flatten()[kept].min() >= before.flatten()[~kept].max()
 
 
+def test_whole_outputs_are_pruned_where_their_weights_together_are_small() -> None:
+    net = network()
+    goals = {"0.weight": Goal(clusters=4, kept=0.25)}
+    course = Course(net, goals, num_steps=STEPS, bits=16, concentrates=True)
+    for _ in range(STEPS):
+        course.before_step()
+    course.end()
+    kept = weight(net, 0) != 0
+    assert share_kept(weight(net, 0)) == 0.25
+    alone = network()
+    course_of(alone, goals).end()
+    assert share_kept(weight(alone, 0)) == 0.25
+    used = [int((one.any(1)).sum() + one.any(0).sum()) for one in (kept, weight(alone, 0) != 0)]
+    assert used[0] < used[1] - 4, used
+
+
+def test_weights_to_what_nothing_uses_are_pruned_first() -> None:
+    net = network()
+    with torch.no_grad():
+        weight(net, 0)[3] *= 10
+        weight(net, 2)[:, 3] = 0.0
+    goals = {"0.weight": Goal(clusters=4, kept=0.5)}
+    course = Course(net, goals, num_steps=STEPS, bits=16, concentrates=True)
+    for _ in range(STEPS):
+        course.before_step()
+        net.zero_grad()
+        net(torch.randn(64, 16, generator=torch.Generator().manual_seed(1))).sum().backward()
+    course.end()
+    assert not weight(net, 0)[3].any()
+    assert weight(net, 0).any(1).sum() > 6
+
+
 def test_layers_are_shared_one_after_the_other_and_later_than_pruned() -> None:
     net = network()
     course = course_of(net)

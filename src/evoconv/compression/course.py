@@ -47,6 +47,8 @@ class Course:
         num_steps: how many there will be.
         bits: of a shared value as it will be stored.
         reassigns: whether values may go over to other clusters.
+        concentrates: whether a weight is worth less the smaller those of the same output and of
+            the same input are, so that whole outputs and inputs are pruned, which cost few bytes.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Course:
         num_steps: int,
         bits: Bits,
         reassigns: bool = False,
+        concentrates: bool = False,
     ) -> None:
+        self._concentrates = concentrates
         self._network, self._goals, self._num_steps = network, goals, num_steps
         self._bias_clusters = bias_clusters
         self._present = {name: _nonzero_share(network, name) for name in goals}
@@ -97,7 +101,21 @@ class Course:
         begin = present if goal <= present else 1.0
         share = goal + (begin - goal) * (1 - done) ** 3
         if share < 1.0:
-            self._ties[name].keep(_largest(free_values(self._network, name), share))
+            self._ties[name].keep(_largest(self._worth(name), share))
+
+    def _worth(self, name: str) -> Tensor:
+        """Return what each weight is worth: who is worth least is pruned first."""
+        free = free_values(self._network, name)
+        sizes = free.detach().abs()
+        if not self._concentrates or sizes.ndim < 2:
+            return sizes
+        kept = sizes * self._ties[name].is_kept
+        of_outputs, of_inputs = _norms(kept, 0), _norms(kept, 1)
+        if free.grad is not None:
+            # Whose output nothing uses any more, or whose input is always zero, learns nothing.
+            of_outputs = of_outputs * (_norms(free.grad, 0) > 0)
+            of_inputs = of_inputs * (_norms(free.grad, 1) > 0)
+        return sizes * of_outputs * of_inputs.sqrt()
 
     def _share_next(self) -> None:
         name = self._waiting.pop(0)
@@ -126,6 +144,12 @@ def _nonzero_share(network: nn.Module, name: str) -> float:
     """Return the share of a tensor's values that is not zero."""
     values = network.get_parameter(name).detach()
     return float((values != 0).float().mean())
+
+
+def _norms(values: Tensor, axis: int) -> Tensor:
+    """Return the norm of the values at each place of an axis, in a shape that goes with theirs."""
+    others = [one for one in range(values.ndim) if one != axis]
+    return torch.linalg.vector_norm(values, dim=others, keepdim=True)
 
 
 def _largest(values: Tensor, share: float) -> Tensor:

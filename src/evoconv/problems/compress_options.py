@@ -26,6 +26,7 @@ class FineTuning:
     """What is trained beside the weights' numbers: see the options of the same names."""
 
     least_kept: float | None = None
+    concentrates: bool = False
     bias_clusters: int = 0
     reassigns: bool = False
     distillation: float = 0.0
@@ -90,6 +91,9 @@ class CompressOptions(Options):
         at_most=1,
         unit="percent",
     )
+    concentrate: bool = option(
+        False, "prune weights first whose output or input has small ones: whole rows cost few bytes"
+    )
     bias_clusters: int = option(
         0,
         "different values of a layer's biases after fine-tuning; 0: stored one by one",
@@ -122,6 +126,7 @@ class CompressOptions(Options):
             return None
         return FineTuning(
             least_kept=self.least_kept,
+            concentrates=self.concentrate,
             bias_clusters=self.bias_clusters,
             reassigns=self.reassign,
             distillation=self.distillation,

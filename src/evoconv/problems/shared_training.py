@@ -150,6 +150,7 @@ class TrainShared:
             num_steps=num_steps,
             bits=self.base.bits,
             reassigns=self.tuning.reassigns,
+            concentrates=self.tuning.concentrates,
         )
 
     def _teacher(self, workplace: Workplace) -> "_Teacher | None":
