@@ -101,7 +101,7 @@ class Course:
         begin = present if goal <= present else 1.0
         share = goal + (begin - goal) * (1 - done) ** 3
         if share < 1.0:
-            self._ties[name].keep(_largest(self._worth(name), share))
+            self._ties[name].keep(_best(self._worth(name), share))
 
     def _worth(self, name: str) -> Tensor:
         """Return what each weight is worth: who is worth least is pruned first."""
@@ -149,13 +149,13 @@ def _nonzero_share(network: nn.Module, name: str) -> float:
 def _norms(values: Tensor, axis: int) -> Tensor:
     """Return the norm of the values at each place of an axis, in a shape that goes with theirs."""
     others = [one for one in range(values.ndim) if one != axis]
-    return torch.linalg.vector_norm(values, dim=others, keepdim=True)
+    found: Tensor = torch.linalg.vector_norm(values, dim=others, keepdim=True)
+    return found
 
 
-def _largest(values: Tensor, share: float) -> Tensor:
-    """Return ones for this share of the values, those of largest magnitude, one at least."""
-    sizes = values.detach().abs().flatten()
-    count = max(1, math.ceil(share * sizes.numel()))
-    kept = torch.zeros_like(sizes)
-    kept[sizes.topk(count).indices] = 1.0
-    return kept.reshape(values.shape)
+def _best(worth: Tensor, share: float) -> Tensor:
+    """Return ones for this share of the weights, those worth most, one at least."""
+    count = max(1, math.ceil(share * worth.numel()))
+    kept = torch.zeros_like(worth).flatten()
+    kept[worth.flatten().topk(count).indices] = 1.0
+    return kept.reshape(worth.shape)
