@@ -222,10 +222,11 @@ def _prepare(
     loaded: tuple[ImageSet, SearchSplits] | None = None,
 ) -> Prepared:
     devices = devices_of(config.workers)
-    if config.saving.inherit and config.split.folds > 1:
+    folds = config.split.folds
+    if config.saving.inherit and folds is not None and folds > 1:
         raise ConfigError(
-            f"--inherit needs a single hold-out, not --folds {config.split.folds}: the weights of"
-            " one fold have seen the validation images of the others"
+            f"--inherit needs a single hold-out, not --folds {folds}: the weights of one fold have"
+            " seen the validation images of the others"
         )
     objective = study_objective(
         config.training.metric, config.fitness, config.compress, config.uncompressed
@@ -252,7 +253,10 @@ def _prepare(
 
 def _load(config: StudyConfig, watch: Watch) -> tuple[ImageSet, SearchSplits]:
     image_set = load_image_set(config.source, config.data, notify=watch.notify)
-    return image_set, search_splits(image_set, config.split, config.seed)
+    split = config.split
+    if split.folds is None and config.saving.inherit:  # which needs one
+        split = replace(split, folds=1)
+    return image_set, search_splits(image_set, split, config.seed)
 
 
 def _problem(config: StudyConfig, image_set: ImageSet, run: Path, weights: bytes | None) -> Problem:

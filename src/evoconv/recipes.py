@@ -91,7 +91,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "tournament": 2,
         "crossover": 0.9,
         "mutation": 0.5,
-        "affordable_evaluations": None,
+        # Of the slowest plan, so of most others twice as many or more.
+        "affordable_evaluations": 16,
+        "folds": None,
     },
     # A whole backbone on many images, for a later transfer: one short evaluation, then the rest of
     # the time.

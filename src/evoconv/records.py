@@ -209,7 +209,7 @@ class Budget(Options):
         40,
         "evaluations that ten minutes must suffice for, however slow, and a longer --time for more"
         " by its root: limits the multiply-accumulates where --max-macs doesn't, and how long a"
-        " candidate of compress is trained; unset: no limit",
+        " candidate of transfer or compress is trained; unset: no limit",
         at_least=1,
         at_most=1_000_000,
     )

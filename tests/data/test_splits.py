@@ -44,7 +44,7 @@ def check(images: ImageSet, options: SplitOptions, splits: SearchSplits, seed: i
         assert sorted([*training, *validation]) == splits.training.tolist()
         assert (np.diff(training) > 0).all()
         assert (np.diff(validation) > 0).all()
-    if options.folds > 1:
+    if len(splits.folds) > 1:
         validated = np.concatenate([validation for _, validation in splits.folds])
         assert sorted(validated) == splits.training.tolist()
 
@@ -118,6 +118,27 @@ def test_splits_may_have_a_seed_of_their_own() -> None:
         assert np.array_equal(found.folds[0][1], plain.folds[0][1])
         tested = held_out(images, own, study_seed)
         assert np.array_equal(tested, held_out(images, SplitOptions(), 1))
+
+
+@pytest.mark.parametrize(
+    ("per_class", "num_folds"), [((400, 60), 1), ((150, 30), 5), ((150, 4), 3), ((150, 3), 2)]
+)
+def test_unset_there_are_folds_where_a_hold_out_is_small(
+    per_class: tuple[int, int], num_folds: int
+) -> None:
+    images = image_set([0] * per_class[0] + [1] * per_class[1])
+    splits = search_splits(images, SplitOptions(folds=None), 0)
+    assert len(splits.folds) == num_folds
+    again = search_splits(images, SplitOptions(folds=num_folds), 0)
+    for found, wanted in zip(splits.folds, again.folds, strict=True):
+        assert np.array_equal(found[1], wanted[1])
+
+
+def test_declared_validation_images_that_are_enough_are_kept() -> None:
+    for count, num_folds in ((60, 1), (20, 5)):
+        declared = [Declared.TRAIN] * 200 + [Declared.VALIDATION] * count + [Declared.TEST] * 20
+        images = image_set([0, 1] * (len(declared) // 2), declared)
+        assert len(search_splits(images, SplitOptions(folds=None), 0).folds) == num_folds
 
 
 def test_validation_is_no_larger_than_useful() -> None:

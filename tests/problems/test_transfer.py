@@ -52,11 +52,29 @@ def problem(pretrained: Path | None, **changes: Any) -> TransferProblem:
 
 def test_ranges_come_from_the_backbone(pretrained: Path) -> None:
     included, frozen, rate, dropout = problem(pretrained).space.cells
-    assert (included.low, included.high, frozen.low, frozen.high) == (1, 18, 0, 12)
+    assert (included.low, included.high, frozen.low, frozen.high) == (1, 18, 0, 18)
     assert (rate.low, rate.high, dropout.low, dropout.high) == (1e-6, 0.1, 0.1, 0.9)
     large = replace(problem(pretrained), backbone="densenet121", input_shape=(3, 64, 64))
     included, frozen, _, _ = large.space.cells
     assert (included.high, frozen.high) == (58, 18)
+
+
+def test_a_search_begins_with_what_people_do_without_one(pretrained: Path) -> None:
+    all_learn, probe = (18, 0, 0.001, 0.1), (18, 18, 0.01, 0.1)
+    seeds = problem(pretrained).space.seeds
+    assert [one.values for one in seeds] == [all_learn, probe]
+    assert problem(pretrained, usual_plans=False).space.seeds == ()
+    assert problem(None).space.seeds == (), "a backbone is trained, nothing is reused"
+
+    narrow = problem(
+        pretrained, included_range=(2, 18), frozen_range=(2, 2), rate_range=(1e-4, 1e-4)
+    )
+    assert [one.values for one in narrow.space.seeds] == [(18, 2, 1e-4, 0.1)]
+    given = replace(problem(pretrained), seeds=(Vector((7, 3, 0.01, 0.5)),))
+    assert [one.values[0] for one in given.space.seeds] == [7, 18, 18]
+    costs = given.space.cost(given.space.seeds[0])
+    limited = replace(problem(pretrained), limits=Limits(max_macs=costs.macs))
+    assert limited.space.seeds == (), "no limit is broken for their sake"
 
 
 def test_images_decide_how_many_layers_there_can_be(pretrained: Path) -> None:

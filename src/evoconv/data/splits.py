@@ -21,6 +21,9 @@ from evoconv.units import format_percent
 
 Fold = tuple[Indices, Indices]
 
+# A hold-out of fewer images can't tell candidates apart; so many folds can.
+_FEW_IMAGES, _FOLDS = 50, 5
+
 # Numbers of the streams with the purpose SPLIT: never renumber them.
 _TEST_STREAM, _VALIDATION_STREAM = 0, 1
 
@@ -46,8 +49,12 @@ class SplitOptions(Options):
     max_validation: int = option(
         10_000, "validation images are at most so many", at_least=1, unit="count"
     )
-    folds: int = option(
-        1, "folds of cross-validation; 1 is a single hold-out", at_least=1, at_most=100
+    folds: int | None = option(
+        1,
+        f"folds of cross-validation; 1 is a single hold-out; unset: that, or {_FOLDS} where it has"
+        f" fewer than {_FEW_IMAGES} images",
+        at_least=1,
+        at_most=100,
     )
     group_by: str | None = option(
         None,
@@ -90,14 +97,30 @@ def search_splits(image_set: ImageSet, options: SplitOptions, study_seed: int) -
     training = _training(image_set, options, seed, units)
     validation = training[image_set.declared[training] == Declared.VALIDATION]
     notes = []
-    if options.folds == 1 and len(validation):
+    num_folds = options.folds or _usual_folds(image_set, options, training, validation, units)
+    if num_folds == 1 and len(validation):
         folds: tuple[Fold, ...] = ((np.setdiff1d(training, validation), validation),)
     else:
-        folds = _make_folds(image_set, options, seed, training, units)
+        folds = _make_folds(image_set, options, num_folds, seed, training, units)
         if len(validation):
             notes.append("The validation images the source declares are among all folds.")
-    notes += describe_leaks(image_set, units, training, validation if options.folds == 1 else None)
+    notes += describe_leaks(image_set, units, training, validation if num_folds == 1 else None)
     return SearchSplits(training=training, folds=folds, notes=tuple(notes))
+
+
+def _usual_folds(
+    image_set: ImageSet,
+    options: SplitOptions,
+    training: Indices,
+    validation: Indices,
+    units: Belonging,
+) -> int:
+    """Return 1 for a hold-out of enough images, else more, as far as the smallest class allows."""
+    if (len(validation) or options.validation_share * len(training)) >= _FEW_IMAGES:
+        return 1
+    labels, together = image_set.labels[training], units.together[training]
+    smallest = min(len(np.unique(together[labels == one])) for one in np.unique(labels))
+    return max(1, min(_FOLDS, smallest))
 
 
 def training_indices(image_set: ImageSet, options: SplitOptions, study_seed: int) -> Indices:
@@ -126,9 +149,14 @@ def _training(image_set: ImageSet, options: SplitOptions, seed: int, units: Belo
 
 
 def _make_folds(
-    image_set: ImageSet, options: SplitOptions, seed: int, training: Indices, units: Belonging
+    image_set: ImageSet,
+    options: SplitOptions,
+    num_folds: int,
+    seed: int,
+    training: Indices,
+    units: Belonging,
 ) -> tuple[Fold, ...]:
-    if options.folds == 1:
+    if num_folds == 1:
         share = min(options.validation_share, options.max_validation / len(training))
         is_validation = _hold_out(
             image_set,
@@ -143,12 +171,12 @@ def _make_folds(
     part = partition(
         image_set.labels[training],
         units.together[training],
-        np.full(options.folds, 1 / options.folds),
+        np.full(num_folds, 1 / num_folds),
         stream(seed, Purpose.SPLIT, _VALIDATION_STREAM),
         classes=image_set.classes,
-        purpose=f"{options.folds} folds",
+        purpose=f"{num_folds} folds",
     )
-    return tuple((training[part != fold], training[part == fold]) for fold in range(options.folds))
+    return tuple((training[part != fold], training[part == fold]) for fold in range(num_folds))
 
 
 def _hold_out(

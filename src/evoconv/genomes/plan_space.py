@@ -65,16 +65,16 @@ class PlanSpace:
 
     def sample(self, rng: Generator) -> Vector:
         """Return a random plan, within the limits or not."""
-        return self._tidy(draw_vector(self.cells, rng))
+        return self.tidied(draw_vector(self.cells, rng))
 
     def mutate(self, genome: Vector, rng: Generator, scale: float = 1.0) -> tuple[Vector, str]:
         """Return the plan with some genes drawn again, and which."""
         mutated, operator = mutate_vector(genome, self.cells, rng, scale)
-        return self._tidy(mutated), operator
+        return self.tidied(mutated), operator
 
     def cross(self, first: Vector, second: Vector, rng: Generator) -> Vector:
         """Return the first plan with the genes between two points of the second."""
-        return self._tidy(cross_vectors(first, second, rng))
+        return self.tidied(cross_vectors(first, second, rng))
 
     def places(self, genome: Vector) -> list[float]:
         """Return where each gene is in its range, in [0, 1]."""
@@ -82,7 +82,19 @@ class PlanSpace:
 
     def genome_at(self, places: Sequence[float]) -> Vector:
         """Return the plan whose genes are at these places in [0, 1] of their ranges."""
-        return self._tidy(vector_at(places, self.cells))
+        return self.tidied(vector_at(places, self.cells))
+
+    def tidied(self, genome: Vector) -> Vector:
+        """Return the plan with no more layers frozen than included, and three digits of numbers.
+
+        Numbers are kept in their ranges. No training tells more digits apart, and people read them.
+        """
+        included, frozen, *others = genome.values
+        rounded = (
+            min(max(float(f"{value:.3g}"), cell.low), cell.high)
+            for value, cell in zip(others, self.cells[2:], strict=True)
+        )
+        return Vector((included, min(included, frozen), *rounded))
 
     def is_feasible(self, genome: Vector) -> bool:
         """Return whether the plan's network keeps all limits."""
@@ -92,7 +104,7 @@ class PlanSpace:
         """Return the plan with as many layers fewer as the limits ask for."""
         least = self.cells[0].low
         while not self.is_feasible(genome) and genome.values[0] > least:
-            genome = self._tidy(Vector((genome.values[0] - 1, *genome.values[1:])))
+            genome = self.tidied(Vector((genome.values[0] - 1, *genome.values[1:])))
         # What is frozen has no squeeze-and-excitation.
         return genome if self.is_feasible(genome) else self.smallest()
 
@@ -104,19 +116,7 @@ class PlanSpace:
         """Return a plan of fewest layers, all of them frozen that may be."""
         included, frozen, rate, dropout = self.cells
         values = (int(included.low), int(frozen.high), rate.high, dropout.low)
-        return self._tidy(Vector(values))
-
-    def _tidy(self, genome: Vector) -> Vector:
-        """Return the plan with no more layers frozen than included, and three digits of numbers.
-
-        No training tells more digits apart, and people read them.
-        """
-        included, frozen, *others = genome.values
-        rounded = (
-            min(max(float(f"{value:.3g}"), cell.low), cell.high)
-            for value, cell in zip(others, self.cells[2:], strict=True)
-        )
-        return Vector((included, min(included, frozen), *rounded))
+        return self.tidied(Vector(values))
 
     def _check_seed(self, seed: Vector) -> None:
         if len(seed.values) != len(self.cells):

@@ -67,9 +67,9 @@ class DenseNet:
 
     @property
     def most_frozen(self) -> int:
-        """Those of the first half of the blocks: 18 in DenseNet-121, as in the report."""
+        """18 of torchvision's, their first two blocks of four, as in the report; of others, all."""
         blocks = self.layout.blocks
-        return sum(blocks[: (len(blocks) + 1) // 2])
+        return sum(blocks[:2]) if len(blocks) == 4 else self.num_layers
 
     def build(
         self,

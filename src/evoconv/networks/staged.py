@@ -62,8 +62,8 @@ class StagedBackbone:
 
     @property
     def most_frozen(self) -> int:
-        """The first half of the stages."""
-        return (self.num_layers + 1) // 2
+        """All stages: the classifier alone learns then."""
+        return self.num_layers
 
     @cached_property
     def row(self) -> tuple[Part, ...]:

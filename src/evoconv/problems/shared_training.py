@@ -34,10 +34,8 @@ from evoconv.problems.shared_weights import Base
 from evoconv.problems.training import TrainingSetting, curve_points, measures_on, stratified_subset
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint, Measurement
-from evoconv.training.loop import Training, train
+from evoconv.training.loop import Training
 from evoconv.training.precision import Precision
-
-_MEASURED_BATCHES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,30 +165,6 @@ def _biases(network: nn.Module, shared: Sequence[str]) -> list[str]:
     owners = (*(name.removesuffix(".weight") for name in shared), *folded_names(network))
     present = dict(network.named_parameters())
     return [name for name in (f"{owner}.bias" for owner in owners) if name in present]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasureTraining:
-    """The task that measures how many images a second a training of the network takes."""
-
-    base: Base
-    setting: TrainingSetting
-
-    def __call__(self, workplace: Workplace, control: Control) -> float:
-        """Return images per second."""
-        recipe = self.setting.recipe
-        rows, _ = workplace.splits.folds[0]
-        batches = Batches(
-            source=workplace.tensor,
-            rows=torch.from_numpy(rows[: _MEASURED_BATCHES * recipe.batch_size]),
-            batch_size=recipe.batch_size,
-            augmentation=self.setting.augmentation,
-            generator=torch.Generator().manual_seed(0),
-        )
-        network = self.base.network(self.base.content()).to(workplace.device)
-        # The first batches take longer than all later ones.
-        first, second = train(network, batches, recipe, self.setting.precision, control, epochs=2)
-        return batches.num_images / (second.seconds - first.seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

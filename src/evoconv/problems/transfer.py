@@ -22,8 +22,8 @@ from evoconv.problems.subject import Subject
 from evoconv.problems.transfer_options import TransferOptions
 from evoconv.records import Genome
 
-# What people do without a search: all layers learn at this rate.
-_USUAL_RATE = 1e-3
+# What people do without a search: all layers learn at this rate, or the classifier alone at that.
+_USUAL_RATE, _PROBE_RATE = 1e-3, 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class TransferProblem:
             raise ConfigError(
                 f"--frozen-range begins at {frozen[0]}, but a network may have {included[0]} layers"
             )
-        return PlanSpace(
+        space = PlanSpace(
             cells=(
                 Cell(name="included", low=included[0], high=included[1]),
                 Cell(name="frozen", low=frozen[0], high=frozen[1]),
@@ -89,8 +89,10 @@ class TransferProblem:
             ),
             cost_of=self._cost_of,
             limits=self.limits,
-            seeds=self.seeds,
         )
+        if self.pretrained is None or not options.usual_plans:
+            return replace(space, seeds=self.seeds)
+        return replace(space, seeds=(*self.seeds, *_usual_plans(space)))
 
     def within(self, limits: Limits) -> "TransferProblem":
         """Return the same under other limits."""
@@ -171,6 +173,16 @@ class TransferProblem:
         except RuntimeError:  # torch's word for a map without pixels
             return False
         return True
+
+
+def _usual_plans(space: PlanSpace) -> tuple[Vector, ...]:
+    """Return what people do without a search, as far as ranges and limits allow it."""
+    included, frozen, _, dropout = space.cells
+    plans = [
+        space.tidied(Vector((int(included.high), int(held), rate, dropout.low)))
+        for held, rate in ((frozen.low, _USUAL_RATE), (frozen.high, _PROBE_RATE))
+    ]
+    return tuple(plan for plan in dict.fromkeys(plans) if space.is_feasible(plan))
 
 
 def _cell(name: str, ends: tuple[Value, ...], kind: str) -> Cell:

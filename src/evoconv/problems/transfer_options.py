@@ -30,7 +30,9 @@ class TransferOptions(Options):
         (), "layers a network may have; unset: 1 to all", at_least=1
     )
     frozen_range: tuple[int, ...] = option(
-        (), "layers that may never learn; unset: 0 to those of the first half", at_least=0
+        (),
+        "layers that may never learn; unset: 0 to all, or to 18 of torchvision's DenseNets",
+        at_least=0,
     )
     rate_range: tuple[float, ...] = option((1e-6, 0.1), "learning rate", at_least=1e-9, at_most=100)
     dropout_range: tuple[float, ...] = option(
@@ -45,6 +47,11 @@ class TransferOptions(Options):
     )
     plan: str | None = option(
         None, "run folder of a finished transfer whose plan and weights are used, without a search"
+    )
+    usual_plans: bool = option(
+        True,
+        "begin with what people do without a search: all layers learn at a rate of 0.001, and the"
+        " classifier alone learns",
     )
     first_plan: str | None = option(
         None, "a plan that the search begins with: [layers, frozen, learning rate, dropout]"

@@ -1,25 +1,25 @@
 """Candidates whose weights are shared, and the file that the best of them becomes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from evoconv.evolution.strategy import Space, Strategy
 from evoconv.execution.executor import Executor, Outcome
-from evoconv.execution.handful import run_handful, run_one
+from evoconv.execution.handful import run_handful
 from evoconv.export.evo_file import write_evo
-from evoconv.problems.shared_training import MeasureTraining, TrainShared
+from evoconv.problems.shared_training import TrainShared
 from evoconv.problems.shared_weights import MeasureShared
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.weight_sharing import WeightSharingProblem, sharing_of
 from evoconv.records import Individual, Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
+from evoconv.session.length import timed_setting
 from evoconv.study.finished import Finished
 from evoconv.units import format_bytes
 
-_RANGES, _LENGTH = "ranges", "evaluation"
-_LEAST_PASSES = 1_000
+_RANGES = "ranges"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,34 +79,8 @@ class SharedCandidates:
 
     @cached_property
     def setting(self) -> TrainingSetting:
-        """How candidates are trained: as long as the time allows for enough of them.
-
-        That is measured once, and stored, for a resume on another machine must replay the same.
-        """
-        setting = self.session.setting(self.executor)
-        recipe, budget = setting.recipe, self.session.config.budget
-        timetable, usual = self.session.timetable, budget.affordable_evaluations
-        if recipe.epochs is not None or recipe.image_passes is not None:
-            return setting
-        if timetable.time_s is None or usual is None:
-            return setting
-        wanted = timetable.wanted_evaluations(usual)
-        storage, splits = self.session.storage, self.session.prepared.splits
-        note = storage.note(_LENGTH)
-        if note is None:
-            task = MeasureTraining(base=self.problem.base, setting=setting)
-            images_per_s = run_one(self.executor, task) * self.executor.num_slots
-            left_s = timetable.left_for_search_s() or 0.0
-            passes = int(images_per_s * left_s / wanted)
-            note = {"image_passes": max(_LEAST_PASSES, passes)}
-            storage.set_note(_LENGTH, note)
-        passes, num_images = note["image_passes"], len(splits.folds[0][0])
-        subset = min(passes, recipe.subset(num_images))
-        self.session.watch.notify(
-            f"each candidate is trained on {passes:,} images: there is time for about {wanted:.0f}"
-            " such (--image-passes sets another length)"
-        )
-        return replace(setting, recipe=replace(recipe, image_passes=passes, train_images=subset))
+        """How candidates are trained: as long as the time allows for enough of them."""
+        return timed_setting(self.session, self.executor, self.problem.base.subject)
 
 
 def keep_shared_weights(session: Session, problem: WeightSharingProblem, trial: Trial) -> None:

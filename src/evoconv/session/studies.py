@@ -18,12 +18,14 @@ from evoconv.execution.executor import Executor
 from evoconv.genomes.architecture import read_genome
 from evoconv.preparation import Prepared, prepare, prepare_again
 from evoconv.problems.fitness import FUNCTION, FitnessFunction
+from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
 from evoconv.session.base import with_base
 from evoconv.session.compressing import time_without_compression
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
+from evoconv.session.length import timed_setting
 from evoconv.session.own_network import OwnNetwork
 from evoconv.session.search import Candidates, Search
 from evoconv.session.shared import SharedCandidates
@@ -263,6 +265,9 @@ def _candidates(session: Session, executor: Executor) -> Candidates:
     problem = session.prepared.problem
     if isinstance(problem, WeightSharingProblem):
         return SharedCandidates(session=session, executor=executor, problem=problem)
+    if isinstance(problem, TransferProblem) and problem.pretrained is not None:
+        setting = timed_setting(session, executor, problem.baseline())
+        return TrainedCandidates(session=session, executor=executor, setting=setting, timed=True)
     setting = session.setting(executor)
     return TrainedCandidates(session=session, executor=executor, setting=setting)
 

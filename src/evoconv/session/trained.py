@@ -19,11 +19,16 @@ from evoconv.units import format_count
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedCandidates:
-    """Networks that are trained, from new or inherited weights: what ``Search`` tries."""
+    """Networks that are trained, from new or inherited weights: what ``Search`` tries.
+
+    Attributes:
+        timed: whether it is the time that says how long they are trained, not how large they are.
+    """
 
     session: Session
     executor: Executor
     setting: TrainingSetting
+    timed: bool = False
 
     @cached_property
     def space(self) -> Space[Any]:
@@ -34,7 +39,7 @@ class TrainedCandidates:
         """
         problem, limits = self.session.prepared.problem, self.session.config.limits
         budget = self.session.config.budget
-        if limits.max_macs is not None or budget.affordable_evaluations is None:
+        if self.timed or limits.max_macs is not None or budget.affordable_evaluations is None:
             return problem.space
         note = self.session.storage.note("affordable")
         if note is None:
