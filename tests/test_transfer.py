@@ -14,6 +14,7 @@ from evoconv.cli import main
 from evoconv.errors import ConfigError, StudyError
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.genomes.vector import Vector
+from evoconv.networks.densenet import LAYOUTS, build_densenet
 from evoconv.networks.pretrained import read_weight_file
 from evoconv.networks.weights import read_tensors
 from evoconv.records import FailureKind
@@ -98,7 +99,8 @@ def test_the_result_says_which_plan_it_is_beside_the_usual_default(
     found = transferred.summary
     assert found["genome"] == list(_genome(transferred).values)
     assert found["baseline_test_accuracy"] is not None
-    assert found["baseline_parameters"] > found["parameters"]
+    whole = build_densenet(LAYOUTS["densenet-small"], 1, len(found["data"]["classes"]))
+    assert found["baseline_parameters"] == sum(one.numel() for one in whole.parameters())
     text = " ".join(shown(transferred.run).split())
     assert "layers, " in text
     assert "frozen, learning rate" in text
