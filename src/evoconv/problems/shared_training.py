@@ -94,7 +94,7 @@ class TrainShared:
                 said += f", for {error}"
             else:
                 return network, f"goes on from trial {self.parent}"
-        return self.base.network(self.base.content()), said
+        return self.base.loaded(), said
 
     def _train(
         self,
@@ -154,7 +154,7 @@ class TrainShared:
     def _teacher(self, workplace: Workplace) -> "_Teacher | None":
         if not self.tuning.distillation:
             return None
-        network = self.base.network(self.base.content()).to(workplace.device)
+        network = self.base.loaded().to(workplace.device)
         return _Teacher(
             network=network, share=self.tuning.distillation, precision=self.setting.precision
         )

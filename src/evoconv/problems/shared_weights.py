@@ -78,6 +78,10 @@ class Base:
             fold_normalisations(network, noise)
         return network
 
+    def loaded(self) -> nn.Module:
+        """Return the network with its own weights; raises ``StudyError`` as its steps do."""
+        return self.network(self.content())
+
     def shared(self, network: nn.Module) -> list[str]:
         """Return the names of the weights that are shared."""
         skipped = depthwise_names(network) if self.depthwise == "skipped" else ()
@@ -89,7 +93,7 @@ class Base:
         Raises:
             StudyError: its weights are missing or damaged.
         """
-        network = self.network(self.content())
+        network = self.loaded()
         set_tensors(network, tensors)
         return weights_to_bytes(network)
 
@@ -197,5 +201,5 @@ def _measured(
 # A worker shares the weights of one network, again and again; clusterings are made once.
 @lru_cache(maxsize=1)
 def _opened(base: Base) -> tuple[nn.Module, Shareable]:
-    network = base.network(base.content())
+    network = base.loaded()
     return network, base.shareable(network)

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from evoconv.execution.executor import Executor
 from evoconv.execution.handful import run_one
-from evoconv.problems.speed import MeasureTraining
-from evoconv.problems.subject import Subject
+from evoconv.problems.speed import Build, MeasureTraining
 from evoconv.problems.training import TrainingSetting
 from evoconv.session.context import Session
 
@@ -13,7 +12,7 @@ _LENGTH = "evaluation"
 _LEAST_PASSES = 1_000
 
 
-def timed_setting(session: Session, executor: Executor, subject: Subject) -> TrainingSetting:
+def timed_setting(session: Session, executor: Executor, build: Build) -> TrainingSetting:
     """Return how the search trains, as long as the time allows for enough such networks.
 
     That is measured once, and stored, for a resume on another machine must replay the same. A
@@ -30,7 +29,7 @@ def timed_setting(session: Session, executor: Executor, subject: Subject) -> Tra
     storage, folds = session.storage, session.prepared.splits.folds
     note = storage.note(_LENGTH)
     if note is None:
-        task = MeasureTraining(subject=subject, setting=setting)
+        task = MeasureTraining(build=build, setting=setting)
         images_per_s = run_one(executor, task) * executor.num_slots
         left_s = timetable.left_for_search_s() or 0.0
         passes = int(images_per_s * left_s / wanted / len(folds))

@@ -80,7 +80,7 @@ class SharedCandidates:
     @cached_property
     def setting(self) -> TrainingSetting:
         """How candidates are trained: as long as the time allows for enough of them."""
-        return timed_setting(self.session, self.executor, self.problem.base.subject)
+        return timed_setting(self.session, self.executor, self.problem.base.loaded)
 
 
 def keep_shared_weights(session: Session, problem: WeightSharingProblem, trial: Trial) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -266,7 +267,9 @@ def _candidates(session: Session, executor: Executor) -> Candidates:
     if isinstance(problem, WeightSharingProblem):
         return SharedCandidates(session=session, executor=executor, problem=problem)
     if isinstance(problem, TransferProblem) and problem.pretrained is not None:
-        setting = timed_setting(session, executor, problem.baseline())
+        new_network, recipe = problem.baseline().new_network, session.config.training
+        build = partial(new_network, problem.input_shape, problem.num_classes, recipe, seed=0)
+        setting = timed_setting(session, executor, build)
         return TrainedCandidates(session=session, executor=executor, setting=setting, timed=True)
     setting = session.setting(executor)
     return TrainedCandidates(session=session, executor=executor, setting=setting)
