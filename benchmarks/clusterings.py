@@ -196,13 +196,15 @@ class _Ways:
     def seconds_of_all(self) -> float:
         """Return how long all clusterings of the space take."""
         started = time.perf_counter()
-        for layer in self._shareable().layers:
+        for layer in self._shareable().clusterings.values():
             for count in range(_FEWEST, min(_MOST, layer.most) + 1):
                 layer.clustering(count)
         return time.perf_counter() - started
 
     def _shareable(self) -> Shareable:
-        return Shareable(self._values, self.names, bits=_BITS, dense_bits=_BITS)
+        return Shareable(
+            self._values, {name: (name,) for name in self.names}, bits=_BITS, dense_bits=_BITS
+        )
 
     def _accuracy(self, tensors: Mapping[str, StoredTensor]) -> float:
         set_tensors(self._network, tensors)

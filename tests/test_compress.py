@@ -451,6 +451,8 @@ def test_evolve_can_end_with_a_compression(
         {"depthwise": "skipped", "fold": True},
         {"recipe": None, "reassign": True, "distillation": 0.5, "image_passes": 300},
         {"recipe": None, "least_kept": "unset", "bias_clusters": 0, "image_passes": 300},
+        {"couple": "kinds", "modulate": True},
+        {"recipe": None, "couple": "kinds", "bias_clusters": 0, "image_passes": 300},
     ],
 )
 def test_every_switch_leads_to_a_file(
@@ -461,6 +463,25 @@ def test_every_switch_leads_to_a_file(
     result = evoconv.compress(evolved.run, images, out=run, seed=0, **(few | options))
     assert result.summary["bytes"] == (run / "model.evo").stat().st_size
     assert result.summary["failed"] == 0
+
+
+@pytest.mark.parametrize("recipe", [{}, {"recipe": None, "image_passes": 300}])
+def test_coupled_layers_have_one_codebook_in_the_file(
+    recipe: dict[str, Any], images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    few = SHORT | {"evaluations": 6, "population": 4, "most_clusters": 8, "couple": "all"}
+    result = evoconv.compress(evolved.run, images, out=tmp_path / "run", seed=0, **(few | recipe))
+    genome = result.best.trial.individual.genome
+    assert isinstance(genome, Vector)
+    (count,) = Sharing.of(genome).clusters
+    _, tensors = read_evo(tmp_path / "run" / "model.evo")
+    layers = [
+        one for one in tensors.values() if isinstance(one, SharedTensor) and one.values.ndim > 1
+    ]
+    assert len(layers) > 1
+    assert all(one.codebooks is layers[0].codebooks for one in layers)
+    assert layers[0].codebooks.shape[1] <= count
+    assert result.summary["bytes"] == (tmp_path / "run" / "model.evo").stat().st_size
 
 
 def test_contradictory_switches_are_refused(

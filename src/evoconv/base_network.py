@@ -140,6 +140,7 @@ def sharing_problem(
         dense_bits=cast(Bits, options.bias_bits),
         folds=options.fold,
         depthwise=options.depthwise,
+        couples=options.couple,
     )
     return WeightSharingProblem(
         base=base,

@@ -1,13 +1,17 @@
 """The way to shared weights: pruned by and by, then shared layer by layer, as the goals say."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from evoconv.compression.course import Course, Goal
-from evoconv.compression.tied import free_values
 
 STEPS = 100
-GOALS = {"0.weight": Goal(clusters=4, kept=0.25), "2.weight": Goal(clusters=3)}
+GOALS = (
+    Goal(clusters=4, kept={"0.weight": 0.25}),
+    Goal(clusters=3, kept={"2.weight": 1.0}),
+)
 
 
 def network() -> nn.Sequential:
@@ -15,9 +19,12 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 4))
 
 
-def course_of(net: nn.Module, goals: dict[str, Goal] = GOALS, bias_clusters: int = 0) -> Course:
-    biases = ("0.bias", "2.bias")
-    return Course(net, goals, bias_clusters=bias_clusters, biases=biases, num_steps=STEPS, bits=16)
+def course_of(net: nn.Module, goals: Sequence[Goal] = GOALS) -> Course:
+    return Course(net, goals, num_steps=STEPS, bits=16)
+
+
+def first(kept: float, clusters: int = 4) -> list[Goal]:
+    return [Goal(clusters=clusters, kept={"0.weight": kept})]
 
 
 def layer(net: nn.Sequential, place: int) -> nn.Linear:
@@ -76,7 +83,7 @@ def test_weights_are_pruned_more_and_more_and_the_largest_are_kept() -> None:
 
 def test_whole_outputs_are_pruned_where_their_weights_together_are_small() -> None:
     net = network()
-    goals = {"0.weight": Goal(clusters=4, kept=0.25)}
+    goals = first(0.25)
     course = Course(net, goals, num_steps=STEPS, bits=16, concentrates=True)
     for _ in range(STEPS):
         course.before_step()
@@ -95,7 +102,7 @@ def test_weights_to_what_nothing_uses_are_pruned_first() -> None:
     with torch.no_grad():
         weight(net, 0)[3] *= 10
         weight(net, 2)[:, 3] = 0.0
-    goals = {"0.weight": Goal(clusters=4, kept=0.5)}
+    goals = first(0.5)
     course = Course(net, goals, num_steps=STEPS, bits=16, concentrates=True)
     for _ in range(STEPS):
         course.before_step()
@@ -122,7 +129,7 @@ def test_an_heir_begins_with_the_zeros_of_its_parent() -> None:
     net = network()
     with torch.no_grad():
         weight(net, 0)[:, ::2] = 0.0
-    course = course_of(net, {"0.weight": Goal(clusters=4, kept=0.5)})
+    course = course_of(net, first(0.5))
     course.before_step()
     assert not weight(net, 0)[:, ::2].any()
     course.end()
@@ -133,10 +140,10 @@ def test_who_may_keep_more_than_its_parent_begins_with_all() -> None:
     net = network()
     with torch.no_grad():
         weight(net, 0)[:, 1:] = 0.0
-    course = course_of(net, {"0.weight": Goal(clusters=200, kept=0.5)})
+    course = course_of(net, first(0.5, clusters=200))
     course.before_step()
     net(torch.randn(5, 16)).sum().backward()
-    gradient = free_values(net, "0.weight").grad
+    gradient = net.get_parameter("0.parametrizations.weight.original").grad
     assert gradient is not None
     assert gradient[:, 1:].any(), "what was zero can learn"
 
@@ -145,7 +152,14 @@ def test_biases_are_shared_and_those_of_dead_outputs_are_zero() -> None:
     net = network()
     with torch.no_grad():
         weight(net, 0)[:6] = 0.0
-    course = course_of(net, {"0.weight": Goal(clusters=8, kept=0.4)}, bias_clusters=3)
+    course = Course(
+        net,
+        first(0.4, clusters=8),
+        biases=(["0.bias"], ["2.bias"]),
+        bias_clusters=3,
+        num_steps=STEPS,
+        bits=16,
+    )
     course.end()
     dead = ~weight(net, 0).any(1)
     assert dead[:6].all()
@@ -154,3 +168,22 @@ def test_biases_are_shared_and_those_of_dead_outputs_are_zero() -> None:
     assert different(bias) == 3
     assert different(layer(net, 2).bias) == 3
     assert layer(net, 2).bias.all(), "nothing is known of its outputs"
+
+
+def test_coupled_layers_and_biases_are_shared_together() -> None:
+    net = network()
+    goals = [Goal(clusters=5, kept={"0.weight": 0.5, "2.weight": 1.0})]
+    biases = (["0.bias", "2.bias"],)
+    course = Course(net, goals, biases=biases, bias_clusters=3, num_steps=STEPS, bits=16)
+    for _ in range(STEPS):
+        course.before_step()
+    assert different(together(net, "weight")) == 5
+    assert share_kept(weight(net, 0)) == 0.5
+    assert share_kept(weight(net, 2)) == 1.0
+    assert different(together(net, "bias")) == 3
+    course.end()
+    assert different(together(net, "weight")) == 5
+
+
+def together(net: nn.Sequential, name: str) -> Tensor:
+    return torch.cat([getattr(layer(net, place), name).flatten() for place in (0, 2)])

@@ -383,7 +383,7 @@ def test_of_folded_normalisations_a_shared_network_stores_only_biases() -> None:
     plain = _shareable(network)
     assert fold_normalisations(network, images())
     folded = _shareable(network)
-    stored = folded.stored([min(60, one.most) for one in folded.layers])
+    stored = folded.stored([min(60, folded.most_clusters(one)) for one in folded.codebooks])
     of_normalisations = {name: one for name, one in stored.items() if ".normalisation." in name}
     assert len(of_normalisations) == 4 * 7
     for name, one in of_normalisations.items():
@@ -401,4 +401,6 @@ def test_of_folded_normalisations_a_shared_network_stores_only_biases() -> None:
 
 def _shareable(network: nn.Module) -> Shareable:
     numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
-    return Shareable(numbers, shareable_names(network), bits=16, dense_bits=16)
+    return Shareable(
+        numbers, {name: (name,) for name in shareable_names(network)}, bits=16, dense_bits=16
+    )

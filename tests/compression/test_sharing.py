@@ -1,5 +1,7 @@
 """A network with shared weights: which values it has, and what they take."""
 
+from math import log2
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ LENET = {
     "f3.bias": (10,),
 }
 WEIGHTS = [name for name in LENET if name.endswith("weight")]
+APART = {name: (name,) for name in WEIGHTS}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 def test_each_layer_has_as_many_values_as_it_is_given(tensors: dict[str, np.ndarray]) -> None:
     clusters = (2, 3, 5, 8, 13)
-    stored = Shareable(tensors, WEIGHTS).stored(clusters)
+    stored = Shareable(tensors, APART).stored(clusters)
     assert list(stored) == list(tensors)
     for name, one in stored.items():
         assert one.values.shape == tensors[name].shape
@@ -59,7 +62,7 @@ def test_the_account_has_the_published_ratio_and_the_true_one(
     true: float,
     tensors: dict[str, np.ndarray],
 ) -> None:
-    account = Shareable(tensors, WEIGHTS, bits=bits).account(clusters)  # type: ignore[arg-type]
+    account = Shareable(tensors, APART, bits=bits).account(clusters)  # type: ignore[arg-type]
     assert account.ratio_layer_mean == pytest.approx(mean, abs=5e-3)
     assert account.ratio_formula == pytest.approx(true, abs=5e-3)
 
@@ -68,13 +71,13 @@ def test_the_account_has_the_published_ratio_and_the_true_one(
 def test_the_estimated_bytes_are_those_of_the_stream(
     clusters: tuple[int, ...], tensors: dict[str, np.ndarray]
 ) -> None:
-    network = Shareable(tensors, WEIGHTS, bits=16, dense_bits=8)
+    network = Shareable(tensors, APART, bits=16, dense_bits=8)
     real = len(write_tensors(list(network.stored(clusters).values())))
     assert network.account(clusters).bytes == pytest.approx(real, rel=0.01, abs=40)
 
 
 def test_less_precise_values_are_rounded(tensors: dict[str, np.ndarray]) -> None:
-    stored = Shareable(tensors, WEIGHTS, bits=8, dense_bits=16).stored((4,) * 5)
+    stored = Shareable(tensors, APART, bits=8, dense_bits=16).stored((4,) * 5)
     codebook = stored["f1.weight"]
     assert isinstance(codebook, SharedTensor)
     # Three bits after the first one.
@@ -95,7 +98,7 @@ def test_of_tensors_whose_values_are_all_equal_one_value_is_stored(
         "scale": np.ones(1, np.float32),
         "table": np.full((4, 5), -2, np.float32),
     }
-    network = Shareable(given, WEIGHTS, bits=16, dense_bits=16)
+    network = Shareable(given, APART, bits=16, dense_bits=16)
     stored = network.stored((4,) * 5)
     alike = {"f1.bias": 0.3, "f2.bias": 0.0, "f3.bias": 1.0, "table": -2.0}
     for name, value in alike.items():
@@ -115,7 +118,7 @@ def test_a_tensor_whose_values_are_all_equal_takes_what_one_value_takes(
 ) -> None:
     def bytes_with(bias: np.ndarray) -> tuple[float, int]:
         given = tensors | {"f1.bias": bias.astype(np.float32)}
-        network = Shareable(given, WEIGHTS, bits=16, dense_bits=16)
+        network = Shareable(given, APART, bits=16, dense_bits=16)
         clusters = (1,) * 5
         real = len(write_tensors(list(network.stored(clusters).values())))
         return network.account(clusters).bytes, real
@@ -129,4 +132,55 @@ def test_a_tensor_whose_values_are_all_equal_takes_what_one_value_takes(
 
 def test_a_network_without_weights_to_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="no weights that can be shared"):
-        Shareable({"bias": np.zeros(3, np.float32)}, [])
+        Shareable({"bias": np.zeros(3, np.float32)}, {})
+
+
+KINDS = {"convolutions": ("c1.weight", "c2.weight"), "f1.weight": ("f1.weight",)}
+
+
+@pytest.mark.parametrize("modulation", [(), ((0.5, 20.0), (0.5, 20.0))])
+def test_coupled_layers_have_their_values_from_one_codebook(
+    tensors: dict[str, np.ndarray], modulation: tuple[tuple[float, float], ...]
+) -> None:
+    network = Shareable(tensors, KINDS, bits=16, dense_bits=16)
+    stored = network.stored((7, 4), modulation)
+    assert list(stored) == list(tensors)
+    first, second, alone = (stored[name] for name in network.layers)
+    assert isinstance(first, SharedTensor)
+    assert isinstance(second, SharedTensor)
+    assert first.codebooks is second.codebooks
+    assert first.codebooks.shape == (1, 7)
+    for one, name in ((first, "c1.weight"), (second, "c2.weight")):
+        # Each weight has the value that is nearest to it.
+        distances = np.abs(tensors[name][..., None] - first.codebooks[0])
+        chosen = np.abs(tensors[name] - one.values)
+        assert modulation or (chosen <= distances.min(-1) + 2e-3).all()
+    assert np.unique(alone.values).size == 4
+
+
+def test_a_codebook_of_several_layers_counts_once(tensors: dict[str, np.ndarray]) -> None:
+    layers = {name: tensors[name] for names in KINDS.values() for name in names}
+    together = Shareable(layers, KINDS, bits=16)
+    apart = Shareable(layers, {name: (name,) for name in layers}, bits=16)
+    stored, account = together.stored((64, 4)), together.account((64, 4))
+    assert account.bytes == pytest.approx(len(write_tensors(list(stored.values()))), rel=0.01)
+    pair = [stored[name] for name in KINDS["convolutions"]]
+    again = [
+        SharedTensor(codebooks=one.codebooks.copy(), indices=one.indices, bits=16)
+        for one in pair
+        if isinstance(one, SharedTensor)
+    ]
+    assert len(write_tensors(again)) - len(write_tensors(pair)) == pytest.approx(2 * 64, abs=8)
+    # Equation 2 has 6 bits for a key, and 16 for a value.
+    whole = 32 * sum(one.size for one in layers.values())
+    alone = apart.account((64, 64, 4))
+    saved = whole / alone.ratio_formula - whole / account.ratio_formula
+    assert saved == pytest.approx(64 * (16 + 6))
+
+
+def test_what_coupled_layers_will_take_is_foreseen(tensors: dict[str, np.ndarray]) -> None:
+    network = Shareable(tensors, KINDS, bits=8, dense_bits=8)
+    kept = (0.5, 0.1, 0.02)
+    few, many = (network.expected_bytes((5, count), kept, 0) for count in (3, 12))
+    # A weight that is kept has one of 11 values, not of 2; each more has a byte.
+    assert many - few == pytest.approx(0.02 * 48_000 * log2(11 / 2) / 8 + 9)

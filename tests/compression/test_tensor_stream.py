@@ -59,7 +59,7 @@ def test_any_bytes_are_tensors_or_a_clear_error(content: bytes, num_tensors: int
         back = read_tensors(content, shapes)
     except DataError as error:
         message = str(error)
-        assert "more shared values than weights" in message or "damaged" in message
+        assert any(one in message for one in ("more shared values than", "comes after", "damaged"))
         return
     assert [one.values.shape for one in back.values()] == list(shapes.values())
 

@@ -12,6 +12,7 @@ from evoconv.records import Individual, Measurement
 
 SPACE = SharingSpace(
     layers=("a", "b", "c"),
+    codebooks=("a", "b", "c"),
     ranges=((2, 40), (2, 40), (2, 40)),
     bytes_of=lambda sharing: float(sum(sharing.clusters)),
 )

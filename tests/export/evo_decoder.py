@@ -90,16 +90,17 @@ class Known:
     """What the lists at the beginning of the tensors say."""
 
     forms: list[int]
-    widths: list[int]
+    widths: Iterator[int]
     zeros: Iterator[int]
     sizes: Iterator[int]
+    numbers: Iterator[int]
 
 
 def read(
     content: bytes, dictionary: bytes, shapes: list[tuple[int, ...]]
 ) -> tuple[Any, list[list[float]]]:
     """Return the description, and the values of each tensor, row by row."""
-    assert content[:4] == b"EVO\x01"
+    assert content[:4] == b"EVO\x02"
     assert zlib.crc32(content[8:]) == int.from_bytes(content[4:8], "big")
     place, length, shift = 8, 0, 0
     while True:
@@ -110,33 +111,42 @@ def read(
     inflate = zlib.decompressobj(wbits=-15, zdict=dictionary)
     description = json.loads(inflate.decompress(content[place : place + length]))
     coder = Decoder(content[place + length :])
-    forms = coder.array(len(shapes), 3)
-    widths = [(32, 16, 8)[one] for one in coder.array(len(shapes), 3)]
-    shared = sum(form != 0 for form in forms)
+    forms = coder.array(len(shapes), 4)
+    own = sum(form != 3 for form in forms)
+    widths = [(32, 16, 8)[one] for one in coder.array(own, 3)]
+    shared = sum(form in (1, 2) for form in forms)
     zeros = coder.array(shared, 2)
     high, middle, low = (coder.array(shared, 16) for _ in range(3))
     sizes = [h * 256 + m * 16 + n + 1 for h, m, n in zip(high, middle, low, strict=True)]
-    known = Known(forms, widths, iter(zeros), iter(sizes))
+    numbers = coder.array(len(shapes) - own, max(1, forms.count(1)))
+    known = Known(forms, iter(widths), iter(zeros), iter(sizes), iter(numbers))
     return description, list(_tensors(coder, known, shapes))
 
 
 def _tensors(coder: Decoder, known: Known, shapes: list[tuple[int, ...]]) -> Iterator[list[float]]:
     before: list[int] | None = None
-    for form, width, shape in zip(known.forms, known.widths, shapes, strict=True):
+    books: list[tuple[int, list[list[float]]]] = []
+    for form, shape in zip(known.forms, shapes, strict=True):
         count = prod(shape)
         if form == 0:
-            yield coder.values(count, width)
+            yield coder.values(count, next(known.widths))
             continue
-        zero, size = next(known.zeros), next(known.sizes)
-        groups = shape[0] if form == 2 else 1
-        stored = coder.values(groups * (size - zero), width)
-        step = size - zero
-        codebooks = [[0.0] * zero + stored[g * step : (g + 1) * step] for g in range(groups)]
+        if form == 3:
+            zero, codebooks = books[next(known.numbers)]
+        else:
+            zero = next(known.zeros)
+            step = next(known.sizes) - zero
+            groups = shape[0] if form == 2 else 1
+            stored = coder.values(groups * step, next(known.widths))
+            codebooks = [[0.0] * zero + stored[g * step : (g + 1) * step] for g in range(groups)]
+            if form == 1:
+                books.append((zero, codebooks))
+        size = len(codebooks[0])
         if zero and len(shape) > 1:
             indices, before = _matrix(coder, shape[0], count // shape[0], size, before)
         else:
             indices = coder.array(count, size)
-        each = count // groups
+        each = count // len(codebooks)
         yield [codebooks[place // each][index] for place, index in enumerate(indices)]
 
 

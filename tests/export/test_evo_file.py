@@ -140,7 +140,9 @@ def test_folded_normalisations_come_back_and_take_little(tmp_path: Path) -> None
     images = torch.rand(3, 1, 8, 8)
     assert len(fold_normalisations(network, images)) == 2
     numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
-    shareable = Shareable(numbers, shareable_names(network), bits=16, dense_bits=16)
+    shareable = Shareable(
+        numbers, {name: (name,) for name in shareable_names(network)}, bits=16, dense_bits=16
+    )
     tensors = shareable.stored((5, 5, 5))
     set_tensors(network, tensors)
     path = tmp_path / "model.evo"
@@ -236,7 +238,7 @@ def test_a_forged_checksum_gives_an_error_or_a_network_never_more(
 def test_any_body_gives_an_error_or_a_network(body: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            opened(with_checksum(b"EVO\x01" + bytes(4) + body), Path(folder))
+            opened(with_checksum(b"EVO\x02" + bytes(4) + body), Path(folder))
         except DataError as error:
             message = str(error)
             assert "some.evo is no compressed network, or damaged" in message
@@ -247,7 +249,7 @@ def _with_description(text: bytes) -> bytes:
     head = deflate.compress(text) + deflate.flush()
     size = len(head)
     varint = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])
-    return with_checksum(b"EVO\x01" + bytes(4) + varint + head)
+    return with_checksum(b"EVO\x02" + bytes(4) + varint + head)
 
 
 @pytest.mark.parametrize(
@@ -255,9 +257,9 @@ def _with_description(text: bytes) -> bytes:
     [
         (b"", "does not begin as one"),
         (b"PK\x03\x04zip", "does not begin as one"),
-        (b"EVO\x02" + bytes(20), "format is unknown"),
-        (with_checksum(b"EVO\x01" + bytes(4) + b"\xff" * 9), "description has no length"),
-        (with_checksum(b"EVO\x01" + bytes(4) + b"\x05abc"), "description"),
+        (b"EVO\x03" + bytes(20), "format is unknown"),
+        (with_checksum(b"EVO\x02" + bytes(4) + b"\xff" * 9), "description has no length"),
+        (with_checksum(b"EVO\x02" + bytes(4) + b"\x05abc"), "description"),
         (_with_description(b" " * 50_000_000), "cut off or too long"),
         (_with_description(b"[" * 100_000), "damaged"),
         (_with_description(b'{"classes":99999999999}'), "can't have 99999999999 classes"),

@@ -1,5 +1,7 @@
 """Numbers of clusters as genomes: whole, in range, within a limit of bytes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ RANGES = ((2, 32), (3, 3), (1, 200))
 def space(max_bytes: int | None = None, **changes: object) -> SharingSpace:
     given_values = {
         "layers": LAYERS,
+        "codebooks": LAYERS,
         "ranges": RANGES,
         "bytes_of": lambda sharing: 10.0 * sum(sharing.clusters) + sum(sharing.kept),
         "max_bytes": max_bytes,
@@ -85,14 +88,19 @@ def test_a_space_of_one_genome_is_searched_without_an_end_in_sight() -> None:
         ({"ranges": ((2, 32), (5, 4), (1, 1))}, "b can't have 5 to 4 clusters"),
         ({"ranges": ((0, 32), (3, 3), (1, 1))}, "a can't have 0 to 32 clusters"),
         ({"max_bytes": 59}, r"--max-bytes 59: with the fewest .*\[2, 3, 1\] clusters, it takes 60"),
-        ({"seeds": (Vector((2, 3)),)}, r"3 layers to share, the seed \[2,3\] has 2"),
+        ({"seeds": (Vector((2, 3)),)}, r"3 codebooks of 3 layers, the seed \[2,3\] has 2"),
         ({"seeds": (Vector((2, 3, 201)),)}, "c must have 1 to 200 clusters, got 201"),
-        ({"seeds": (Vector((2.5, 3, 1)),)}, r"3 layers to share, the seed \[2.5,3,1\] has 3"),
+        ({"seeds": (Vector((2.5, 3, 1)),)}, r"3 codebooks of 3 layers, the seed \[2.5,3,1\] has 3"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         space(**changes)  # type: ignore[arg-type]
+
+
+def test_a_seed_that_keeps_more_than_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"kept b must be in \[0.01, 1\], got 1.5"):
+        pruned_space(seeds=(Vector((0.5, 1.5, 1.0, 2, 3, 1)),))
 
 
 def test_what_a_genome_stands_for_in_words() -> None:
@@ -102,8 +110,33 @@ def test_what_a_genome_stands_for_in_words() -> None:
     assert str(pruned) == "[3, 4] clusters, kept [50, 1.23] %"
 
 
+def test_a_genome_of_coupled_layers_tells_what_it_has() -> None:
+    own = pruned_space(codebooks=("all",), ranges=((2, 32),))
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        genome = own.mutate(own.sample(rng), rng)[0]
+        sharing = Sharing.of(genome)
+        assert (len(sharing.kept), len(sharing.clusters), sharing.modulation) == (3, 1, ())
+    modulated = space(codebooks=("all",), ranges=((2, 32),), modulated=True)
+    for _ in range(50):
+        sharing = Sharing.of(modulated.mutate(modulated.sample(rng), rng)[0])
+        assert (sharing.kept, len(sharing.clusters), len(sharing.modulation)) == ((), 1, 1)
+    lowest = Sharing.of(modulated.genome_at([0.0] * 3))
+    assert lowest.modulation == ((0.0, 1.01),)
+
+
+class InProportion:
+    """The first layer keeps twice what all keep, the last half of it."""
+
+    def at(self, total: float) -> tuple[float, ...]:
+        return (min(1.0, 2 * total), total, total / 2)
+
+    def total(self, shares: Sequence[float]) -> float:
+        return shares[1]
+
+
 def pruned_space(**changes: object) -> SharingSpace:
-    return space(least_kept=0.01, **changes)  # type: ignore[arg-type]
+    return space(least_kept=0.01, proportions=InProportion(), **changes)  # type: ignore[arg-type]
 
 
 def holds_shares(genome: Vector) -> bool:
@@ -127,35 +160,41 @@ def test_shares_stay_in_their_range_and_in_front(seed: int, scale: float) -> Non
     assert own.genome_at(own.places(first)).values[3:] == first.values[3:]
 
 
-def test_random_networks_that_are_pruned_have_layers_about_alike() -> None:
+def test_random_networks_that_are_pruned_keep_in_proportion_and_have_few_clusters() -> None:
     rng = np.random.default_rng(0)
     own = pruned_space()
-    places = np.array([own.places(own.sample(rng)) for _ in range(500)])
-    shares, clusters = places[:, :3], places[:, 3:]
-    assert 0.05 < shares.std(1).mean() < 0.12
-    assert 0.4 < np.quantile(shares.mean(1), 0.05) < 0.5
-    assert 0.85 < np.quantile(shares.mean(1), 0.95) < 1.0
-    # Of 2 to 32 clusters none has fewer than 5.
-    assert clusters[:, 0].min() > 0.3
-    assert clusters[:, 0].max() > 0.95
+    drawn = [Sharing.of(own.sample(rng)) for _ in range(500)]
+    shares = np.array([one.kept for one in drawn])
+    assert 0.055 < np.quantile(shares[:, 1], 0.05) < 0.08
+    assert 0.45 < np.quantile(shares[:, 1], 0.95) < 0.62
+    apart = np.log2(shares[:, 1] / shares[:, 2])
+    assert apart.mean() == pytest.approx(1, abs=0.05)
+    assert apart.std() == pytest.approx(0.3 * np.sqrt(2), abs=0.05)
+    clusters = [one.clusters[0] for one in drawn]
+    assert min(clusters) in (2, 3)
+    assert 10 < max(clusters) < 16, "not in the upper third of 2 to 32"
 
 
-def test_a_trim_takes_from_all_layers_alike_and_steps_are_short() -> None:
+def test_a_trim_goes_down_the_proportions_and_steps_are_short() -> None:
     own, rng = pruned_space(), np.random.default_rng(0)
-    parent = Vector((0.4, 0.2, 0.1, 10, 3, 50))
+    parent = Vector((0.5, 0.4, 0.1, 10, 3, 50))
     trims = steps = 0
     for _ in range(300):
         mutant, operator = own.mutate(parent, rng)
         factors = np.array(mutant.values[:3]) / parent.values[:3]
         if operator == "trim":
             trims += 1
-            assert factors.max() <= 1.0
-            assert np.ptp(factors) < 0.02
+            total = mutant.values[1]
+            assert total <= 0.4
+            # The first layer begins at all of it, and so loses less; what it had less, it keeps.
+            assert factors[0] == pytest.approx(min(1.0, 2 * total) / 0.8, rel=0.01)
+            if mutant.values[2] > 0.01:
+                assert factors[2] == pytest.approx(total / 0.4, rel=0.02)
             assert mutant.values[3:] == parent.values[3:]
         else:
             steps += 1
             assert np.abs(np.log2(factors)).max() < 4 * 0.5
-    assert 60 < trims < 140
+    assert 110 < trims < 190
     assert steps == 300 - trims
 
 

@@ -1,15 +1,22 @@
 """Tensors of a trained network as they are best stored: which have few values shows in them."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evoconv.compression.entropy import LARGEST_ALPHABET, entropy_bits
+from evoconv.compression.entropy import LARGEST_ALPHABET
 from evoconv.compression.number_formats import rounded
 from evoconv.compression.ratios import SharedLayer, layer_mean_ratio, true_ratio
 from evoconv.compression.tensor_stream import write_tensors
-from evoconv.compression.tensors import Bits, DenseTensor, Floats, SharedTensor, StoredTensor
+from evoconv.compression.tensors import (
+    Bits,
+    DenseTensor,
+    Floats,
+    SharedTensor,
+    StoredTensor,
+    bits_of_each,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +35,12 @@ class Account:
 
 
 def as_stored(
-    tensors: Mapping[str, Floats], shared: Collection[str], *, bits: Bits, dense_bits: Bits
+    tensors: Mapping[str, Floats],
+    shared: Collection[str],
+    *,
+    bits: Bits,
+    dense_bits: Bits,
+    together: Iterable[Sequence[str]] = (),
 ) -> dict[str, StoredTensor]:
     """Return each tensor with a codebook where that takes less, else value by value.
 
@@ -37,11 +49,17 @@ def as_stored(
         shared: those whose values are stored in ``bits``; all others are in ``dense_bits``.
         bits: of a shared value.
         dense_bits: of any other.
+        together: names of tensors that have one codebook; all others have their own.
     """
-    return {
+    found = {
         name: cheapest(values, bits if name in shared else dense_bits)
         for name, values in tensors.items()
     }
+    for names in together:
+        if len(names) > 1:
+            width = bits if names[0] in shared else dense_bits
+            found |= _cheapest_together({name: tensors[name] for name in names}, width)
+    return found
 
 
 def account_of(
@@ -52,7 +70,8 @@ def account_of(
     ``exact``: bytes as they are in a file, not by the entropy of indices: where pruning left rows
     and columns without a weight, they are fewer.
     """
-    layers = [_layer(one) for name, one in stored.items() if name in shared]
+    known: set[int] = set()
+    layers = [_layer(one, known) for name, one in stored.items() if name in shared]
     num_dense = sum(one.values.size for name, one in stored.items() if name not in shared)
     return Account(
         ratio_layer_mean=layer_mean_ratio(layers),
@@ -60,7 +79,7 @@ def account_of(
         bytes=(
             float(len(write_tensors(list(stored.values()))))
             if exact
-            else sum(map(bits_of, stored.values())) / 8
+            else sum(bits_of_each(stored.values())) / 8
         ),
     )
 
@@ -82,20 +101,30 @@ def cheapest(values: Floats, bits: Bits) -> StoredTensor:
         has_zero=bool((found == 0).any()),
         bits=bits,
     )
-    return shared if bits_of(shared) < bits_of(dense) else dense
+    takes, takes_dense = bits_of_each([shared, dense])
+    return shared if takes < takes_dense else dense
 
 
-def bits_of(tensor: StoredTensor) -> float:
-    """Return what a tensor takes, by the entropy of its indices."""
-    if isinstance(tensor, DenseTensor):
-        return float(tensor.values.size * tensor.bits)
-    num_stored = tensor.codebooks.size - len(tensor.codebooks) * tensor.has_zero
-    return num_stored * tensor.bits + entropy_bits(np.bincount(tensor.indices.reshape(-1)))
+def _cheapest_together(tensors: Mapping[str, Floats], bits: Bits) -> dict[str, StoredTensor]:
+    """Return tensors with one codebook, or value by value."""
+    whole = cheapest(np.concatenate([one.reshape(-1) for one in tensors.values()]), bits)
+    ends = np.cumsum([one.size for one in tensors.values()])[:-1]
+    if isinstance(whole, DenseTensor):
+        return {name: cheapest(values, bits) for name, values in tensors.items()}
+    parts = np.split(whole.indices, ends)
+    return {
+        name: replace(whole, indices=part.reshape(values.shape))
+        for (name, values), part in zip(tensors.items(), parts, strict=True)
+    }
 
 
-def _layer(tensor: StoredTensor) -> SharedLayer:
+def _layer(tensor: StoredTensor, known: set[int]) -> SharedLayer:
+    """Return what the formula asks; codebooks that are not ``known`` yet count, and are then."""
     size = tensor.values.size
     if not isinstance(tensor, SharedTensor):
         return SharedLayer(weights=size, clusters=np.unique(tensor.values).size, bits=tensor.bits)
     codebooks, clusters = tensor.codebooks.shape
+    if id(tensor.codebooks) in known:
+        codebooks = 0
+    known.add(id(tensor.codebooks))
     return SharedLayer(weights=size, clusters=clusters, bits=tensor.bits, codebooks=codebooks)

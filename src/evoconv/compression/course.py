@@ -4,18 +4,19 @@ First weights are pruned, a few more every few steps; then the layers get their 
 after the other, while those after it can still adapt; then shared values and the rest learn on.
 
 Sources: Zhu & Gupta 2017, "To prune, or not to prune", equation 1: the share of weights that is
-kept falls with the third power. Han et al. 2015, "Deep Compression": prune, share, train on.
+kept falls with the third power. Han et al. 2015, "Deep Compression": prune, share, train on. Until
+its layer is shared, a weight that was pruned may come back for another: see ``tied``.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from evoconv.compression.tensors import Bits
-from evoconv.compression.tied import free_values, tie, untie
+from evoconv.compression.tied import Coupled
 
 # Shares of the training by which all is pruned, and all is shared.
 _PRUNED, _SHARED = 0.5, 0.8
@@ -25,15 +26,15 @@ _STEPS_BETWEEN_REASSIGNMENTS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What becomes of one tensor.
+    """What becomes of the tensors that have one codebook.
 
     Attributes:
-        clusters: its different values, zero among them where something is zero.
-        kept: share of its values that is not zero, in (0, 1].
+        clusters: their different values, zero among them where something is zero.
+        kept: the share of each one's values that is not zero, in (0, 1], by its name.
     """
 
     clusters: int
-    kept: float = 1.0
+    kept: Mapping[str, float]
 
 
 class Course:
@@ -41,9 +42,10 @@ class Course:
 
     Args:
         network: is altered: its tensors are tied until ``end``.
-        goals: by names of weights.
-        bias_clusters: different values of each bias; 0 leaves biases alone.
-        biases: names of the biases that are shared: of the layers, and of what only adds one.
+        goals: of its weights.
+        biases: names of biases that are shared, those together that have one codebook: of the
+            layers, and of what only adds one.
+        bias_clusters: different values in each of these codebooks.
         num_steps: how many there will be.
         bits: of a shared value as it will be stored.
         reassigns: whether values may go over to other clusters.
@@ -54,62 +56,67 @@ class Course:
     def __init__(
         self,
         network: nn.Module,
-        goals: Mapping[str, Goal],
+        goals: Iterable[Goal],
         *,
-        bias_clusters: int = 0,
-        biases: Collection[str] = (),
+        biases: Iterable[Sequence[str]] = (),
+        bias_clusters: int = 1,
         num_steps: int,
         bits: Bits,
         reassigns: bool = False,
         concentrates: bool = False,
     ) -> None:
-        self._concentrates = concentrates
-        self._network, self._goals, self._num_steps = network, goals, num_steps
-        self._bias_clusters = bias_clusters
-        self._present = {name: _nonzero_share(network, name) for name in goals}
-        self._ties = {name: tie(network, name, bits, reassigns=reassigns) for name in goals}
-        chosen = biases if bias_clusters else ()
-        self._biases = {name: tie(network, name, bits, reassigns=reassigns) for name in chosen}
-        self._waiting = list(goals)
-        self._step = 0
+        self._concentrates, self._num_steps, self._step = concentrates, num_steps, 0
+
+        def coupled(names: Iterable[str], clusters: int) -> Coupled:
+            return Coupled(network, tuple(names), clusters, bits, reassigns=reassigns)
+
+        goals = list(goals)
+        self._present = {name: _nonzero_share(network, name) for one in goals for name in one.kept}
+        self._layers = [(coupled(one.kept, one.clusters), one.kept) for one in goals]
+        self._biases = [coupled(names, bias_clusters) for names in biases]
+        self._waiting = list(self._layers)
 
     def before_step(self) -> None:
         """Prune and share as much as is due."""
         done = self._step / self._num_steps
         if self._step % _STEPS_BETWEEN == 0:
-            for name in self._waiting:
-                self._prune(name, min(1.0, done / _PRUNED))
-        due = (done - _PRUNED) / (_SHARED - _PRUNED) * len(self._goals)
-        while self._waiting and len(self._goals) - len(self._waiting) < due:
+            for layers, kept in self._waiting:
+                self._prune(layers, kept, min(1.0, done / _PRUNED))
+        due = (done - _PRUNED) / (_SHARED - _PRUNED) * len(self._layers)
+        while self._waiting and len(self._layers) - len(self._waiting) < due:
             self._share_next()
         if self._step % _STEPS_BETWEEN_REASSIGNMENTS == 0:
-            for name, one in (self._ties | self._biases).items():
-                one.reassign(free_values(self._network, name))
+            for one in self._all():
+                one.reassign()
         self._step += 1
 
     def end(self) -> None:
         """Share what is left, and let all tensors be what they are used as."""
         while self._waiting:
             self._share_next()
-        for name in (*self._ties, *self._biases):
-            untie(self._network, name)
+        for one in self._all():
+            one.end()
 
-    def _prune(self, name: str, done: float) -> None:
+    def _all(self) -> list[Coupled]:
+        return [*(layers for layers, _ in self._layers), *self._biases]
+
+    def _prune(self, layers: Coupled, kept: Mapping[str, float], done: float) -> None:
         """Keep what is due after this share, in [0, 1], of the pruning."""
-        goal, present = self._goals[name].kept, self._present[name]
-        # Who is to have more weights than its parent begins with all, and loses others.
-        begin = present if goal <= present else 1.0
-        share = goal + (begin - goal) * (1 - done) ** 3
-        if share < 1.0:
-            self._ties[name].keep(_best(self._worth(name), share))
+        for name, goal in kept.items():
+            present = self._present[name]
+            # Who is to have more weights than its parent begins with all, and loses others.
+            begin = present if goal <= present else 1.0
+            share = goal + (begin - goal) * (1 - done) ** 3
+            if share < 1.0:
+                layers.keep(name, _best(self._worth(layers, name), share))
 
-    def _worth(self, name: str) -> Tensor:
+    def _worth(self, layers: Coupled, name: str) -> Tensor:
         """Return what each weight is worth: who is worth least is pruned first."""
-        free = free_values(self._network, name)
+        free = layers.free(name)
         sizes = free.detach().abs()
         if not self._concentrates or sizes.ndim < 2:
             return sizes
-        kept = sizes * self._ties[name].is_kept
+        kept = sizes * layers.kept(name)
         of_outputs, of_inputs = _norms(kept, 0), _norms(kept, 1)
         if free.grad is not None:
             # Whose output nothing uses any more, or whose input is always zero, learns nothing.
@@ -118,26 +125,26 @@ class Course:
         return sizes * of_outputs * of_inputs.sqrt()
 
     def _share_next(self) -> None:
-        name = self._waiting.pop(0)
-        self._prune(name, 1.0)
-        own = self._ties[name]
-        count = self._goals[name].clusters - bool((own.is_kept == 0).any())
-        own.share(free_values(self._network, name), count)
+        layers, kept = self._waiting.pop(0)
+        self._prune(layers, kept, 1.0)
+        layers.share()
         # An output without weights gives only its bias: the next layer's own can be that.
-        self._share_bias(f"{name.removesuffix('weight')}bias", own.is_kept.flatten(1).any(1))
-        if not self._waiting:
-            for bias in self._biases:
-                self._share_bias(bias)
+        used = {_bias_of(name): layers.kept(name).flatten(1).any(1) for name in kept}
+        for one in self._biases:
+            for name in set(used).intersection(one.names):
+                one.keep(name, used[name].to(one.kept(name).dtype))
+            if not one.is_shared and self._is_ready(one):
+                one.share()
 
-    def _share_bias(self, name: str, is_used: Tensor | None = None) -> None:
-        """Share a bias, if it is to be and isn't yet; zero where its output has no weights."""
-        own = self._biases.get(name)
-        if own is None or own.num_shared:
-            return
-        if is_used is not None:
-            own.keep(is_used.to(own.is_kept.dtype))
-        count = self._bias_clusters - bool((own.is_kept == 0).any())
-        own.share(free_values(self._network, name), max(1, count))
+    def _is_ready(self, biases: Coupled) -> bool:
+        """Return whether all layers are shared whose biases these are, or all that there are."""
+        waiting = {_bias_of(name) for _, kept in self._waiting for name in kept}
+        others = set(biases.names).difference(_bias_of(name) for name in self._present)
+        return not (waiting if others else waiting.intersection(biases.names))
+
+
+def _bias_of(weight: str) -> str:
+    return f"{weight.removesuffix('weight')}bias"
 
 
 def _nonzero_share(network: nn.Module, name: str) -> float:

@@ -4,10 +4,12 @@ In the stream come, for all tensors, how they are stored; then each tensor: its 
 as bytes, and its indices. Where a value is zero, rows and columns of nothing else are left out of
 these: a pruned network has many. (A tensor's rows are its first axis, its columns all others; for
 a layer these are the outputs and the inputs.) An input whose own layer gives nothing is likely not
-used, so those columns have a model of their own. docs/evo-format.md describes it byte by byte.
+used, so those columns have a model of their own. Tensors that hold the same codebook are coupled:
+it is written with the first of them. docs/evo-format.md describes it byte by byte.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +26,8 @@ from evoconv.errors import DataError
 Shape = tuple[int, ...]
 Flags = NDArray[np.bool_]
 
-_DENSE, _SHARED, _SHARED_BY_ROWS = range(3)
-_FORMS = 3
+_DENSE, _SHARED, _SHARED_BY_ROWS, _COUPLED = range(4)
+_FORMS = 4
 _WIDTHS: tuple[Bits, ...] = (32, 16, 8)
 _BYTE = 256
 _NIBBLE = 16
@@ -34,33 +36,30 @@ _NIBBLE = 16
 def write_tensors(tensors: Sequence[StoredTensor]) -> bytes:
     """Return the tensors as bytes; their shapes are not in them."""
     writer = SymbolWriter()
-    shared = [one for one in tensors if isinstance(one, SharedTensor)]
-    writer.write(np.array([_form(one) for one in tensors], np.int64), _FORMS)
-    widths = [_WIDTHS.index(one.bits) for one in tensors]
-    writer.write(np.array(widths, np.int64), len(_WIDTHS))
+    books: dict[int, int] = {}  # numbers of the codebooks that others can be coupled to
+    forms = [_form(one, books) for one in tensors]
+    writer.write(np.array(forms, np.int64), _FORMS)
+    pairs = list(zip(tensors, forms, strict=True))
+    own = [one for one, form in pairs if form != _COUPLED]
+    writer.write(np.array([_WIDTHS.index(one.bits) for one in own], np.int64), len(_WIDTHS))
+    shared = [one for one in own if isinstance(one, SharedTensor)]
     writer.write(np.array([one.has_zero for one in shared], np.int64), 2)
     # Sizes as three hexadecimal digits: the upper ones are mostly alike, and soon cost nothing.
     sizes = np.array([one.codebooks.shape[1] - 1 for one in shared], np.int64)
     for shift in (8, 4, 0):
         writer.write(np.asarray(sizes >> shift & (_NIBBLE - 1)), _NIBBLE)
+    coupled = [one for one, form in pairs if form == _COUPLED and isinstance(one, SharedTensor)]
+    numbers = np.array([books[id(one.codebooks)] for one in coupled], np.int64)
+    writer.write(numbers, max(1, len(books)))
     before: Flags | None = None
-    for one in tensors:
+    for one, form in pairs:
         if isinstance(one, DenseTensor):
             _write_bytes(writer, to_bytes(one.values, one.bits), one.bits)
             continue
-        stored = one.codebooks[:, int(one.has_zero) :]
-        _write_bytes(writer, to_bytes(stored, one.bits), one.bits)
-        size = one.codebooks.shape[1]
-        matrix = _matrix(one.indices)
-        if one.has_zero and matrix is not None:
-            rows, columns = np.any(matrix != 0, axis=1), np.any(matrix != 0, axis=0)
-            writer.write(rows.astype(np.int64), 2)
-            for chosen in _kinds_of_columns(columns.size, before):
-                writer.write(columns[chosen].astype(np.int64), 2)
-            writer.write(matrix[np.ix_(rows, columns)].reshape(-1), size)
-            before = rows
-        else:
-            writer.write(one.indices.reshape(-1), size)
+        if form != _COUPLED:
+            stored = one.codebooks[:, int(one.has_zero) :]
+            _write_bytes(writer, to_bytes(stored, one.bits), one.bits)
+        before = _write_indices(writer, one, before)
     return writer.to_bytes()
 
 
@@ -72,51 +71,107 @@ def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, Store
     """
     reader = SymbolReader(content)
     forms = reader.read(len(shapes), _FORMS)
-    widths = [_WIDTHS[one] for one in reader.read(len(shapes), len(_WIDTHS))]
-    num_shared = int(np.count_nonzero(forms != _DENSE))
+    num_own = int(np.count_nonzero(forms != _COUPLED))
+    widths = iter([_WIDTHS[one] for one in reader.read(num_own, len(_WIDTHS))])
+    num_shared = num_own - int(np.count_nonzero(forms == _DENSE))
     zeros = reader.read(num_shared, 2).astype(bool)
     sizes = np.zeros(num_shared, np.int64)
     for shift in (8, 4, 0):
         sizes += reader.read(num_shared, _NIBBLE) << shift
     heads = zip(zeros, sizes + 1, strict=True)
+    num_books = int(np.count_nonzero(forms == _SHARED))
+    numbers = iter(reader.read(len(shapes) - num_own, max(1, num_books)))
+    # Codebooks take no more memory than what they stand for.
+    room = sum(
+        max(_NIBBLE, int(np.prod(shape)))
+        for shape, form in zip(shapes.values(), forms, strict=True)
+        if form != _DENSE
+    )
+    books: list[SharedTensor] = []
     before: Flags | None = None
     tensors: dict[str, StoredTensor] = {}
-    for (name, shape), form, bits in zip(shapes.items(), forms, widths, strict=True):
+    for (name, shape), form in zip(shapes.items(), forms, strict=True):
         if form == _DENSE:
+            bits = next(widths)
             values = _read_values(reader, int(np.prod(shape)), bits).reshape(shape)
             tensors[name] = DenseTensor(values=values, bits=bits)
             continue
-        has_zero, size = next(heads)
-        groups = shape[0] if form == _SHARED_BY_ROWS and shape else 1
-        if groups * (size - has_zero) > max(_NIBBLE, np.prod(shape)):
-            raise DataError(f"{name} would have more shared values than weights")
-        codebooks = np.zeros((groups, size), np.float32)
-        stored = _read_values(reader, groups * int(size - has_zero), bits)
-        codebooks[:, int(has_zero) :] = stored.reshape(groups, -1)
-        indices = np.zeros(shape, np.int64)
-        matrix = _matrix(indices)
-        if has_zero and matrix is not None:
-            rows = reader.read(len(matrix), 2).astype(bool)
-            columns = np.zeros(matrix.shape[1], bool)
-            for chosen in _kinds_of_columns(columns.size, before):
-                columns[chosen] = reader.read(int(np.count_nonzero(chosen)), 2)
-            live = np.ix_(rows, columns)
-            inner = reader.read(int(rows.sum()) * int(columns.sum()), int(size))
-            matrix[live] = inner.reshape(matrix[live].shape)
-            before = rows
+        if form == _COUPLED:
+            number = int(next(numbers))
+            if number >= len(books):
+                raise DataError(f"{name} would have the values of a tensor that comes after it")
+            book = books[number]
         else:
-            indices.reshape(-1)[:] = reader.read(indices.size, int(size))
-        tensors[name] = SharedTensor(
-            codebooks=codebooks, indices=indices, has_zero=bool(has_zero), bits=bits
-        )
+            has_zero, size = next(heads)
+            groups = shape[0] if form == _SHARED_BY_ROWS and shape else 1
+            room -= groups * int(size)
+            if room < 0:
+                raise DataError(f"{name} would have more shared values than there are weights")
+            book = _read_codebooks(reader, groups, int(size), bool(has_zero), next(widths))
+            if form == _SHARED:
+                books.append(book)
+        indices = np.zeros(shape, np.int64)
+        before = _read_indices(reader, book, indices, before)
+        tensors[name] = replace(book, indices=indices)
     return tensors
 
 
-def _form(tensor: StoredTensor) -> int:
+def _form(tensor: StoredTensor, books: dict[int, int]) -> int:
+    """Return how a tensor is stored; a codebook that isn't among the books yet gets a number."""
     if isinstance(tensor, DenseTensor):
         return _DENSE
     assert tensor.codebooks.shape[1] <= LARGEST_ALPHABET
-    return _SHARED if len(tensor.codebooks) == 1 else _SHARED_BY_ROWS
+    if len(tensor.codebooks) > 1:
+        return _SHARED_BY_ROWS
+    if id(tensor.codebooks) in books:
+        return _COUPLED
+    books[id(tensor.codebooks)] = len(books)
+    return _SHARED
+
+
+def _write_indices(writer: SymbolWriter, one: SharedTensor, before: Flags | None) -> Flags | None:
+    """Write which value is where; return the rows that have anything, of the last such matrix."""
+    size, matrix = one.codebooks.shape[1], _matrix(one.indices)
+    if not one.has_zero or matrix is None:
+        writer.write(one.indices.reshape(-1), size)
+        return before
+    rows: Flags = np.any(matrix != 0, axis=1)
+    columns: Flags = np.any(matrix != 0, axis=0)
+    writer.write(rows.astype(np.int64), 2)
+    for chosen in _kinds_of_columns(columns.size, before):
+        writer.write(columns[chosen].astype(np.int64), 2)
+    writer.write(matrix[np.ix_(rows, columns)].reshape(-1), size)
+    return rows
+
+
+def _read_indices(
+    reader: SymbolReader, book: SharedTensor, indices: NDArray[np.int64], before: Flags | None
+) -> Flags | None:
+    """Read which value is where into the indices, zeros; return what ``_write_indices`` does."""
+    size, matrix = book.codebooks.shape[1], _matrix(indices)
+    if not book.has_zero or matrix is None:
+        indices.reshape(-1)[:] = reader.read(indices.size, size)
+        return before
+    rows = reader.read(len(matrix), 2).astype(bool)
+    columns = np.zeros(matrix.shape[1], bool)
+    for chosen in _kinds_of_columns(columns.size, before):
+        columns[chosen] = reader.read(int(np.count_nonzero(chosen)), 2)
+    live = np.ix_(rows, columns)
+    inner = reader.read(int(rows.sum()) * int(columns.sum()), size)
+    matrix[live] = inner.reshape(matrix[live].shape)
+    return rows
+
+
+def _read_codebooks(
+    reader: SymbolReader, groups: int, size: int, has_zero: bool, bits: Bits
+) -> SharedTensor:
+    """Return codebooks, with no indices yet."""
+    codebooks = np.zeros((groups, size), np.float32)
+    stored = _read_values(reader, groups * (size - has_zero), bits)
+    codebooks[:, int(has_zero) :] = stored.reshape(groups, -1)
+    return SharedTensor(
+        codebooks=codebooks, indices=np.zeros(0, np.int64), has_zero=has_zero, bits=bits
+    )
 
 
 def _matrix(indices: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -1,13 +1,18 @@
 """A network's tensors as they are stored: whole, or as a codebook and which value is where."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evoconv.compression.entropy import entropy_bits
+
 Bits = Literal[32, 16, 8]
 Floats = NDArray[np.float32]
+# Names of tensors by the name of the codebook that they have together: their own name, if alone.
+Codebooks = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,6 +29,7 @@ class SharedTensor:
 
     Attributes:
         codebooks: the values, (1, k) for all of the tensor or (rows, k) for each row its own.
+            Tensors that are coupled to one codebook hold the same array, and it counts once.
         indices: which value is where; the tensor's shape, each in [0, k).
         has_zero: the first value is 0, which is not stored.
         bits: of each value as it is stored.
@@ -44,3 +50,21 @@ class SharedTensor:
 
 
 StoredTensor = DenseTensor | SharedTensor
+
+
+def bits_of_each(tensors: Iterable[StoredTensor]) -> list[float]:
+    """Return what each tensor takes, by the entropy of its indices.
+
+    A codebook that several have counts with the first of them.
+    """
+    found, known = [], set[int]()
+    for one in tensors:
+        if isinstance(one, DenseTensor):
+            found.append(float(one.values.size * one.bits))
+            continue
+        bits = entropy_bits(np.bincount(one.indices.reshape(-1)))
+        if id(one.codebooks) not in known:
+            known.add(id(one.codebooks))
+            bits += (one.codebooks.size - len(one.codebooks) * one.has_zero) * one.bits
+        found.append(bits)
+    return found

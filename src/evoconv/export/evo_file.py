@@ -25,7 +25,7 @@ SUFFIX = ".evo"
 # While it is read, a network takes about 20 bytes for each of its weights.
 MOST_WEIGHTS = 1 << 26
 
-_MAGIC = b"EVO\x01"
+_MAGIC = b"EVO\x02"
 _CHECKSUM = 4  # bytes
 _MOST_TEXT = 1_000_000
 _RAW_DEFLATE = -15

@@ -1,9 +1,10 @@
-"""The space of shared weights: how many different values each layer of a trained network has.
+"""The space of shared weights: how many different values the layers of a trained network have.
 
 Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks", step 2: an individual
 is a list of numbers of clusters, one per layer; uniform crossover. Differs: numbers are drawn by
 their logarithm, for from 2 to 4 clusters is as far as from 16 to 32. Where networks are pruned, a
-genome also has the share of its weights that each layer keeps.
+genome also has the share of its weights that each layer keeps. Layers that are coupled to one
+codebook have one number of clusters.
 
 It has the methods of evolution.strategy.Space and CellSpace.
 """
@@ -11,23 +12,29 @@ It has the methods of evolution.strategy.Space and CellSpace.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 from numpy.random import Generator
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.vary_vector import cross_uniformly, mutate_vector
 from evoconv.genomes.vector import Cell, Value, Vector, draw_vector, places_of, vector_at
 
-# Where in their ranges a random network that will be trained has its numbers: where one short
-# training leaves something to go on from. One layer that is pruned too much ruins a network, so the
-# layers of one are kept about alike.
-_AT_BIRTH = (0.4, 1.0)
-_DEVIATION_AT_BIRTH = 0.1
-# Spreads up to twice the range of a layer's weights, focuses for weights of 0.001 to 1.
+# A random network that will be trained keeps so much of all its weights: one short training leaves
+# something to go on from. One layer that is pruned too much ruins a network, so those of one are
+# near to what is best for all. Few clusters, in places of their range: more weights are worth more
+# than finer values of them.
+_KEPT_AT_BIRTH = (0.06, 0.6)
+_DEVIATION_AT_BIRTH = 0.3  # in doublings
+_CLUSTERS_AT_BIRTH = (0.1, 0.7)
+# Spreads up to twice the range of a layer's weights, focuses for weights of 0.001 to 1. They are
+# above 1, which no share that is kept is: so genomes tell which they have.
 _MOST_SPREAD = 2.0
-_FOCUS = (1.0, 1000.0)
-# Share of the mutations that take from all layers alike, and how far they and others step.
-_TRIMS = 1 / 3
+_FOCUS = (1.01, 1000.0)
+# Share of the mutations that take from all layers, and how far they and others step, in doublings.
+_TRIMS = 1 / 2
+_TRIM = 0.7
 _STEP = 0.5
 
 
@@ -36,9 +43,9 @@ class Sharing:
     """What a genome of this space stands for.
 
     Attributes:
-        clusters: different values of each layer, zero among them where it is pruned.
+        clusters: different values in each codebook, zero among them where it is pruned.
         kept: share of each layer's weights that is not zero, in (0, 1]; empty without pruning.
-        modulation: spread and focus of each layer's clusters; empty without. See
+        modulation: spread and focus of each codebook; empty without. See
             ``compression.modulation``.
     """
 
@@ -51,7 +58,7 @@ class Sharing:
         """Return what the genome stands for: fractions come first, then numbers of clusters."""
         clusters = tuple(one for one in genome.values if isinstance(one, int))
         fractions, count = genome.values[: len(genome.values) - len(clusters)], len(clusters)
-        if len(fractions) <= count:
+        if len(fractions) != 2 * count or all(one <= 1 for one in fractions):
             return cls(clusters=clusters, kept=fractions)
         pairs = zip(fractions[:count], fractions[count:], strict=True)
         return cls(clusters=clusters, modulation=tuple(pairs))
@@ -67,17 +74,29 @@ class Sharing:
         return text
 
 
+class Proportions(Protocol):
+    """How much of each layer to keep, when so much of all weights is kept."""
+
+    def at(self, total: float) -> tuple[float, ...]:
+        """Return the share of each layer, in (0, 1], for that of all weights."""
+
+    def total(self, shares: Sequence[float]) -> float:
+        """Return the share of all weights, for those of the layers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharingSpace:
     """Numbers of clusters, and shares that are kept.
 
     Attributes:
         layers: names of the layers.
-        ranges: fewest and most clusters of each, both included.
+        codebooks: names of what has a number of clusters: a layer, or several.
+        ranges: fewest and most clusters of each codebook, both included.
         bytes_of: says what a sharing takes.
         max_bytes: a limit on that; None for none.
         least_kept: least share of its weights that a layer may keep; None where none is pruned.
-        modulated: whether each layer has a spread and a focus; not together with pruning.
+        proportions: of the layers, where they are pruned.
+        modulated: whether each codebook has a spread and a focus; not together with pruning.
         seeds: numbers that a search begins with.
 
     Raises:
@@ -85,15 +104,18 @@ class SharingSpace:
     """
 
     layers: tuple[str, ...]
+    codebooks: tuple[str, ...]
     ranges: tuple[tuple[int, int], ...]
     bytes_of: Callable[[Sharing], float]
     max_bytes: int | None = None
     least_kept: float | None = None
+    proportions: Proportions | None = None
     modulated: bool = False
     seeds: tuple[Vector, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, (low, high) in zip(self.layers, self.ranges, strict=True):
+        assert (self.least_kept is None) == (self.proportions is None)
+        for name, (low, high) in zip(self.codebooks, self.ranges, strict=True):
             if not 1 <= low <= high:
                 raise ConfigError(f"{name} can't have {low:,} to {high:,} clusters")
         for seed in self.seeds:
@@ -108,11 +130,11 @@ class SharingSpace:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Fractions first, then a cell per layer whose values are clusters by their logarithm."""
+        """Fractions first, then a cell per codebook: clusters by their logarithm."""
         # Each whole number has the part of the scale that rounds to it.
         return self.fractions + tuple(
             Cell(name=name, low=low - 0.5, high=high + 0.5, kind="logarithmic")
-            for name, (low, high) in zip(self.layers, self.ranges, strict=True)
+            for name, (low, high) in zip(self.codebooks, self.ranges, strict=True)
         )
 
     @property
@@ -128,20 +150,24 @@ class SharingSpace:
         low, high = _FOCUS
         return tuple(
             Cell(name=f"spread {name}", low=0.0, high=_MOST_SPREAD, kind="linear")
-            for name in self.layers
+            for name in self.codebooks
         ) + tuple(
             Cell(name=f"focus {name}", low=low, high=high, kind="logarithmic")
-            for name in self.layers
+            for name in self.codebooks
         )
 
     def sample(self, rng: Generator) -> Vector:
-        """Return random numbers of clusters; where layers are pruned, from the upper range."""
-        if self.least_kept is None:
+        """Return random numbers of clusters; where layers are pruned, few, and shares for all."""
+        if self.proportions is None:
             return self._whole(draw_vector(self.cells, rng).values)
-        level = rng.uniform(*_AT_BIRTH)
-        shares = (level + rng.normal(0, _DEVIATION_AT_BIRTH) for _ in self.fractions)
-        clusters = (rng.uniform(*_AT_BIRTH) for _ in self.ranges)
-        return self.genome_at([min(max(one, 0.0), 1.0) for one in (*shares, *clusters)])
+        low, high = np.log2(_KEPT_AT_BIRTH)
+        shares = [
+            one * 2 ** rng.normal(0, _DEVIATION_AT_BIRTH)
+            for one in self.proportions.at(2 ** rng.uniform(low, high))
+        ]
+        places = [rng.uniform(*_CLUSTERS_AT_BIRTH) for _ in self.ranges]
+        clusters = vector_at(places, self.cells[len(shares) :])
+        return self._whole([*shares, *clusters.values])
 
     def mutate(self, genome: Vector, rng: Generator, scale: float = 1.0) -> tuple[Vector, str]:
         """Return changed numbers, and which layers' they are.
@@ -149,7 +175,7 @@ class SharingSpace:
         Some are drawn again; where heirs are trained on, a step away from what a parent learned is
         short: its length on the logarithmic scale is normal, and it may be for all layers at once.
         """
-        if self.least_kept is not None:
+        if self.proportions is not None:
             mutated, operator = self._stepped(genome, rng, scale)
         else:
             mutated, operator = mutate_vector(genome, self.cells, rng, scale)
@@ -198,9 +224,11 @@ class SharingSpace:
 
     def _stepped(self, genome: Vector, rng: Generator, scale: float) -> tuple[Vector, str]:
         values, count = list(genome.values), len(self.fractions)
-        if rng.random() < _TRIMS:
-            factor = 2 ** -abs(rng.normal(0, _STEP * scale))
-            shares = (one * factor for one in values[:count])
+        if rng.random() < _TRIMS and self.proportions is not None:
+            total = self.proportions.total(values[:count])
+            before = self.proportions.at(total)
+            after = self.proportions.at(total * 2 ** -abs(rng.normal(0, _TRIM * scale)))
+            shares = (one * new / old for one, new, old in zip(values, after, before, strict=False))
             return Vector((*shares, *values[count:])), "trim"
         chosen = {int(one) for one in rng.integers(len(values), size=1 + int(rng.integers(3)))}
         for place in chosen:
@@ -214,12 +242,12 @@ class SharingSpace:
         free = [place for place, (low, high) in enumerate(self.ranges) if low < high]
         if not free:
             return genome, "step"
-        layer = free[int(rng.integers(len(free)))]
+        book = free[int(rng.integers(len(free)))]
         step = 1 if rng.random() < 1 / 2 else -1
-        (low, high), place = self.ranges[layer], len(self.fractions) + layer
+        (low, high), place = self.ranges[book], len(self.fractions) + book
         values = list(genome.values)
         values[place] += step if low <= values[place] + step <= high else -step
-        return Vector(tuple(values)), f"step {self.layers[layer]}"
+        return Vector(tuple(values)), f"step {self.codebooks[book]}"
 
     def _whole(self, values: Sequence[Value]) -> Vector:
         """Return values in their ranges: clusters whole, fractions of three digits."""
@@ -236,13 +264,18 @@ class SharingSpace:
 
     def _check_seed(self, seed: Vector) -> None:
         sharing = Sharing.of(seed)
-        if len(sharing.clusters) != len(self.layers) or len(seed.values) != len(self.cells):
+        if len(sharing.clusters) != len(self.codebooks) or len(seed.values) != len(self.cells):
             raise ConfigError(
-                f"the network has {len(self.layers)} layers to share, the seed {seed.to_json()}"
-                f" has {len(seed.values)} numbers"
+                f"the network has {len(self.codebooks)} codebooks of {len(self.layers)} layers, the"
+                f" seed {seed.to_json()} has {len(seed.values)} numbers"
             )
         for name, (low, high), value in zip(
-            self.layers, self.ranges, sharing.clusters, strict=True
+            self.codebooks, self.ranges, sharing.clusters, strict=True
         ):
             if not low <= value <= high:
                 raise ConfigError(f"{name} must have {low:,} to {high:,} clusters, got {value}")
+        for cell, share in zip(self.fractions, seed.values, strict=False):
+            if not cell.low <= share <= cell.high:
+                raise ConfigError(
+                    f"{cell.name} must be in [{cell.low:g}, {cell.high:g}], got {share}"
+                )

@@ -77,6 +77,12 @@ class CompressOptions(Options):
         "depthwise convolutions: shared as others, with a codebook for each channel, or not at all",
         choices=("shared", "rows", "skipped"),
     )
+    couple: str = option(
+        "none",
+        "layers that have one codebook together: none, those of a kind (convolutions, depthwise"
+        " convolutions, dense layers), or all; what isn't a weight has one together, then",
+        choices=("none", "kinds", "all"),
+    )
     codebook_bits: int = option(16, "bits of a shared weight in the file", choices=(8, 16, 32))
     bias_bits: int = option(
         16, "bits of each bias and statistic, which aren't shared", choices=(8, 16, 32)

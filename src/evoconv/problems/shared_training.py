@@ -71,7 +71,8 @@ class TrainShared:
         set_tensors(network, stored)
         measured = measures_on(network, validation, workplace, Precision(), control)
         self.weights.write(self.number, weights_to_bytes(network))
-        account = account_of(stored, self.base.shared(network), exact=True)
+        layers = [name for names in self.base.codebooks(network).values() for name in names]
+        account = account_of(stored, layers, exact=True)
         return Measurement(
             values={
                 **named_measures(measured, len(validation)),
@@ -135,16 +136,19 @@ class TrainShared:
         return epochs * len(chosen), curve_points(training.reports, 0)
 
     def _course(self, network: nn.Module, num_steps: int) -> Course:
-        names, sharing = self.base.shared(network), self.sharing
-        shares = sharing.kept or (1.0,) * len(names)
+        books, sharing = self.base.codebooks(network), self.sharing
+        layers = [name for names in books.values() for name in names]
+        kept = dict(zip(layers, sharing.kept or (1.0,) * len(layers), strict=True))
+        goals = [
+            Goal(clusters=clusters, kept={name: kept[name] for name in names})
+            for names, clusters in zip(books.values(), sharing.clusters, strict=True)
+        ]
+        biases = _biases(network, layers) if self.tuning.bias_clusters else []
         return Course(
             network,
-            {
-                name: Goal(clusters=count, kept=kept)
-                for name, count, kept in zip(names, sharing.clusters, shares, strict=True)
-            },
+            goals,
+            biases=self.base.together(biases),
             bias_clusters=self.tuning.bias_clusters,
-            biases=_biases(network, names),
             num_steps=num_steps,
             bits=self.base.bits,
             reassigns=self.tuning.reassigns,

@@ -1,7 +1,7 @@
 """The evaluation of shared weights: measured on validation images; nothing is trained."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from evoconv.compression.as_stored import account_of, as_stored
+from evoconv.compression.coupling import coupled
 from evoconv.compression.folding import fold_normalisations
 from evoconv.compression.network_tensors import (
     depthwise_names,
@@ -20,7 +21,7 @@ from evoconv.compression.network_tensors import (
     shareable_names,
 )
 from evoconv.compression.sharing import Shareable
-from evoconv.compression.tensors import Bits, StoredTensor
+from evoconv.compression.tensors import Bits, Codebooks, StoredTensor
 from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
@@ -49,6 +50,7 @@ class Base:
         dense_bits: of all others.
         folds: whether its normalisations are folded into the layers before them.
         depthwise: what becomes of depthwise convolutions: ``shared``, ``rows`` or ``skipped``.
+        couples: which layers have one codebook: see ``compression.coupling.coupled``.
     """
 
     subject: Subject
@@ -59,6 +61,7 @@ class Base:
     dense_bits: Bits
     folds: bool = False
     depthwise: str = "shared"
+    couples: str = "none"
 
     def with_weights(self, content: bytes) -> nn.Module:
         """Return the network with the content of a file; ``StudyError`` if that doesn't fit."""
@@ -82,10 +85,20 @@ class Base:
         """Return the network with its own weights; raises ``StudyError`` as its steps do."""
         return self.network(self.content())
 
-    def shared(self, network: nn.Module) -> list[str]:
-        """Return the names of the weights that are shared."""
-        skipped = depthwise_names(network) if self.depthwise == "skipped" else ()
-        return [name for name in shareable_names(network) if name not in skipped]
+    def codebooks(self, network: nn.Module) -> Codebooks:
+        """Return the names of the weights that are shared, by their codebooks."""
+        depthwise = depthwise_names(network) if self.depthwise != "shared" else []
+        names = shareable_names(network)
+        if self.depthwise == "skipped":
+            names = [name for name in names if name not in depthwise]
+        return coupled(network, names, self.couples, alone=depthwise)
+
+    def together(self, biases: Iterable[str]) -> list[tuple[str, ...]]:
+        """Return which biases and other tensors that are no weights have one codebook."""
+        names = tuple(biases)
+        if self.couples == "none":
+            return [(name,) for name in names]
+        return [names] if names else []
 
     def with_tensors(self, tensors: Mapping[str, StoredTensor]) -> bytes:
         """Return the content of a file of the network with the tensors in the place of its own.
@@ -109,7 +122,16 @@ class Base:
         tensors = {
             name: one.detach().cpu().numpy() for name, one in number_tensors(network).items()
         }
-        return as_stored(tensors, self.shared(network), bits=self.bits, dense_bits=self.dense_bits)
+        books = self.codebooks(network)
+        layers = {name for names in books.values() for name in names}
+        others = self.together(name for name in tensors if name not in layers)
+        return as_stored(
+            tensors,
+            layers,
+            bits=self.bits,
+            dense_bits=self.dense_bits,
+            together=[*books.values(), *others],
+        )
 
     def shareable(self, network: nn.Module) -> Shareable:
         """Return the tensors of the network, of which some can be shared.
@@ -121,7 +143,7 @@ class Base:
         numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
         return Shareable(
             numbers,
-            self.shared(network),
+            self.codebooks(network),
             bits=self.bits,
             dense_bits=self.dense_bits,
             by_rows=depthwise_names(network) if self.depthwise == "rows" else (),
@@ -143,7 +165,7 @@ class MeasureShared:
         _, rows = workplace.splits.folds[0]
         stored = shareable.stored(self.sharing.clusters, self.sharing.modulation)
         measured = _measured(network, stored, workplace, rows, control)
-        account = account_of(stored, shareable.names)
+        account = account_of(stored, shareable.layers)
         return Measurement(
             values={
                 **named_measures(measured, len(rows)),
@@ -157,14 +179,15 @@ class MeasureShared:
 
 @dataclass(frozen=True, kw_only=True)
 class FindLeastClusters:
-    """The task that finds the fewest clusters with which one layer, shared alone, does well enough.
+    """The task that finds the fewest clusters with which one codebook's layers do well enough.
 
-    Source: Čoupek, step 1. Differs: numbers are tried upwards, above 8 in steps of an eighth, and
-    the first that does well ends it; a part of the validation images is enough for that.
+    No others are shared then. Source: Čoupek, step 1. Differs: numbers are tried upwards, above 8
+    in steps of an eighth, and the first that does well ends it; a part of the validation images is
+    enough for that.
     """
 
     base: Base
-    place: int
+    book: str
     most: int
     accuracy: float
 
@@ -173,10 +196,10 @@ class FindLeastClusters:
         network, shareable = _opened(self.base)
         _, rows = workplace.splits.folds[0]
         rows = stratified_subset(rows, workplace.image_set.labels, _ENOUGH_IMAGES)
-        most = min(self.most, shareable.layers[self.place].most)
+        most = min(self.most, shareable.most_clusters(self.book))
         count = min(2, most)
         while count < most:
-            tensors = shareable.one_shared(self.place, count)
+            tensors = shareable.one_shared(self.book, count)
             measured = _measured(network, tensors, workplace, rows, control)
             if measured["accuracy"] >= self.accuracy:
                 return count

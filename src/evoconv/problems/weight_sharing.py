@@ -26,9 +26,9 @@ class WeightSharingProblem:
         shareable: the network's tensors.
         base_cost: what the network costs.
         max_bytes: most bytes that the weights may take; None for no limit.
-        most_clusters: of any layer.
+        most_clusters: of any codebook.
         range_accuracy: what a layer shared alone must reach for its number of clusters to be tried.
-        least_clusters: of each layer; empty for 2 everywhere.
+        least_clusters: of each codebook; empty for 2 everywhere, 3 where weights are pruned.
         tuning: how candidates are trained; None where they aren't.
         modulated: whether clusters have a spread and a focus.
     """
@@ -46,15 +46,21 @@ class WeightSharingProblem:
 
     @cached_property
     def space(self) -> SharingSpace:
-        """Numbers of clusters for every layer that can be shared."""
-        most = [min(self.most_clusters, layer.most) for layer in self.shareable.layers]
-        least = self.least_clusters or tuple(min(2, one) for one in most)
+        """Numbers of clusters for all layers that can be shared."""
+        books = tuple(self.shareable.codebooks)
+        most = [min(self.most_clusters, self.shareable.most_clusters(one)) for one in books]
+        least_kept = None if self.tuning is None else self.tuning.least_kept
+        # Of pruned weights one value is zero, and weights of one sign make no network.
+        fewest = 2 if least_kept is None else 3
+        least = self.least_clusters or tuple(min(fewest, one) for one in most)
         return SharingSpace(
-            layers=self.shareable.names,
+            layers=self.shareable.layers,
+            codebooks=books,
             ranges=tuple(zip(least, most, strict=True)),
             bytes_of=self._bytes_of,
             max_bytes=self.max_bytes,
-            least_kept=None if self.tuning is None else self.tuning.least_kept,
+            least_kept=least_kept,
+            proportions=None if least_kept is None else self.shareable.proportions,
             modulated=self.modulated,
         )
 
@@ -71,19 +77,19 @@ class WeightSharingProblem:
         return self
 
     def starting_at(self, least_clusters: tuple[int, ...]) -> "WeightSharingProblem":
-        """Return the same with fewest clusters of each layer."""
+        """Return the same with fewest clusters of each codebook."""
         return replace(self, least_clusters=least_clusters)
 
-    def range_tasks(self) -> dict[int, FindLeastClusters]:
-        """Return the tasks that find the fewest clusters of each layer, by its place."""
+    def range_tasks(self) -> dict[str, FindLeastClusters]:
+        """Return the tasks that find the fewest clusters of each codebook, by its name."""
         return {
-            place: FindLeastClusters(
+            book: FindLeastClusters(
                 base=self.base,
-                place=place,
+                book=book,
                 most=self.most_clusters,
                 accuracy=self.range_accuracy,
             )
-            for place in range(len(self.shareable.names))
+            for book in self.shareable.codebooks
         }
 
     def task(self, genome: Genome) -> MeasureShared:

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from evoconv.compression.entropy import entropy_bits
-from evoconv.compression.tensors import SharedTensor, StoredTensor
+from evoconv.compression.tensors import SharedTensor, StoredTensor, bits_of_each
 from evoconv.report.tables import new_table
 from evoconv.units import format_count
 
@@ -17,8 +16,18 @@ def tensor_rows(tensors: Mapping[str, StoredTensor]) -> list[dict[str, Any]]:
 
     ``clusters`` is None for what is stored whole. ``bytes`` are by the entropy of the indices and
     the size of codebooks or values, so their sum is near the file's size and not equal to it.
+    ``coupled_to`` is the first tensor with the same codebook, with which this counts, or None.
     """
-    return [_row(name, one) for name, one in tensors.items()]
+    firsts: dict[int, str] = {}
+    rows = []
+    for (name, one), bits in zip(tensors.items(), bits_of_each(tensors.values()), strict=True):
+        first = name
+        if isinstance(one, SharedTensor):
+            first = firsts.setdefault(id(one.codebooks), name)
+        rows.append(
+            _row(name, one) | {"bytes": bits / 8, "coupled_to": first if first != name else None}
+        )
+    return rows
 
 
 def tensor_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -33,6 +42,8 @@ def tensor_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         clusters = "whole" if row["clusters"] is None else f"{row['clusters']:,}"
         if row["codebooks"] > 1:
             clusters += f" in {row['codebooks']:,} codebooks"
+        if row["coupled_to"]:
+            clusters += f" of {row['coupled_to']}"
         table.add_row(
             row["name"],
             "×".join(map(str, row["shape"])) or "1",
@@ -50,11 +61,9 @@ def tensor_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _row(name: str, one: StoredTensor) -> dict[str, Any]:
     values = one.values
-    clusters, codebooks, bits = None, 0, float(values.size * one.bits)
+    clusters, codebooks = None, 0
     if isinstance(one, SharedTensor):
         codebooks, clusters = one.codebooks.shape
-        counts = np.bincount(one.indices.reshape(-1), minlength=clusters)
-        bits = codebooks * (clusters - one.has_zero) * one.bits + entropy_bits(counts)
     return {
         "name": name,
         "shape": list(values.shape),
@@ -63,5 +72,4 @@ def _row(name: str, one: StoredTensor) -> dict[str, Any]:
         "codebooks": codebooks,
         "zeros": int(np.count_nonzero(values == 0)),
         "bits": one.bits,
-        "bytes": bits / 8,
     }

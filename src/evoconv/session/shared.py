@@ -42,18 +42,23 @@ class SharedCandidates:
         storage = self.session.storage
         note = storage.note(_RANGES) or {}
         tasks = self.problem.range_tasks()
-        names = dict(enumerate(self.problem.shareable.names))
+        left = [book for book in tasks if book not in note]
 
         def ended(outcome: Outcome) -> None:
-            # A layer that can't be measured keeps its whole range.
+            # What can't be measured keeps its whole range.
             if outcome.failure is None:
-                note[names[outcome.number]] = outcome.result
+                note[left[outcome.number]] = outcome.result
                 storage.set_note(_RANGES, note)
 
-        left = {place: task for place, task in tasks.items() if names[place] not in note}
-        titles = {place: f"clusters of {name}" for place, name in names.items()}
-        run_handful(self.executor, left, ended, self.session.watch.finishing, titles)
-        least = tuple(int(note.get(name, 1)) for name in names.values())
+        titles = {place: f"clusters of {book}" for place, book in enumerate(left)}
+        run_handful(
+            self.executor,
+            {place: tasks[book] for place, book in enumerate(left)},
+            ended,
+            self.session.watch.finishing,
+            titles,
+        )
+        least = tuple(int(note.get(book, 1)) for book in tasks)
         return self.problem.starting_at(least).space
 
     def task(
