@@ -3,8 +3,9 @@
 Each cell is one command line in a process of its own: ``evoconv evolve DATA --method M --time 10m``
 with the limits of its data, everything else by default. Test error, parameters and
 multiply-accumulates are compared with what Mitschke et al. report, mean with mean; numbers of
-layers show whether independent runs agree. ``EVOCONV_TIME`` sets another time, whose cells stand
-beside the others; ``EVOCONV_METHODS`` picks some methods.
+layers show whether independent runs agree. ``gradient`` returns the weights that its search left,
+as published; ``gradient-continued`` trains them on for a part of the time. ``EVOCONV_TIME`` sets
+another time, whose cells stand beside the others; ``EVOCONV_METHODS`` picks some methods.
 """
 
 from functools import partial
@@ -16,7 +17,11 @@ from benchmarks.cells import Cells, print_table, setting
 
 TIME = setting("EVOCONV_TIME", "10m")
 REPEATS = int(setting("EVOCONV_REPEATS", "3"))
-METHODS = setting("EVOCONV_METHODS", "gradient,async,compact,nsga2,aging,random").split(",")
+METHODS = setting(
+    "EVOCONV_METHODS", "gradient,gradient-continued,async,compact,nsga2,aging,random"
+).split(",")
+# Rows that are a method with other options than its own.
+_OPTIONS = {"gradient-continued": ["--method", "gradient", "--final", "continued"]}
 
 # Below what the poster's networks have, in both.
 _LIMITS = {
@@ -41,7 +46,7 @@ def run() -> None:
                 print(f"methods: {data} is left out: EVOCONV_DATA holds no {data}.tar")
                 continue
             for method in METHODS:
-                words = ["--method", method, "--time", TIME]
+                words = [*_OPTIONS.get(method, ["--method", method]), "--time", TIME]
                 for name, value in limits.items():
                     words += [f"--{name}", value]
                 cells.measure(

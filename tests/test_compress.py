@@ -467,7 +467,11 @@ def test_every_switch_leads_to_a_file(
 
 @pytest.mark.parametrize("recipe", [{}, {"recipe": None, "image_passes": 300}])
 def test_coupled_layers_have_one_codebook_in_the_file(
-    recipe: dict[str, Any], images: Path, evolved: evoconv.Result, tmp_path: Path
+    recipe: dict[str, Any],
+    images: Path,
+    evolved: evoconv.Result,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     few = SHORT | {"evaluations": 6, "population": 4, "most_clusters": 8, "couple": "all"}
     result = evoconv.compress(evolved.run, images, out=tmp_path / "run", seed=0, **(few | recipe))
@@ -481,6 +485,12 @@ def test_coupled_layers_have_one_codebook_in_the_file(
     assert len(layers) > 1
     assert all(one.codebooks is layers[0].codebooks for one in layers)
     assert layers[0].codebooks.shape[1] <= count
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "run" / "model.evo"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["tensors"]
+    first, *others = [row for row in rows if row["clusters"] and len(row["shape"]) > 1]
+    assert first["coupled_to"] is None
+    assert {row["coupled_to"] for row in others} == {first["name"]}
     assert result.summary["bytes"] == (tmp_path / "run" / "model.evo").stat().st_size
 
 

@@ -1,5 +1,6 @@
 """Tensors through the stream and back: exact, for any shapes, alphabets and bytes."""
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -37,7 +38,27 @@ def stored_tensors(draw: st.DrawFn) -> StoredTensor:
     return SharedTensor(codebooks=codebooks, indices=indices, has_zero=has_zero, bits=bits)
 
 
-@given(st.lists(stored_tensors(), max_size=6))
+@st.composite
+def some_coupled(draw: st.DrawFn) -> list[StoredTensor]:
+    """Return tensors, of which some have the codebook of one before."""
+    found: list[StoredTensor] = []
+    for one in draw(st.lists(stored_tensors(), max_size=6)):
+        books = [
+            other
+            for other in found
+            if isinstance(other, SharedTensor) and len(other.codebooks) == 1
+        ]
+        rng = np.random.default_rng(draw(SEEDS))
+        if books and rng.random() < 0.5:
+            book = books[int(rng.integers(len(books)))]
+            indices = rng.integers(0, book.codebooks.shape[1], one.values.shape)
+            found.append(replace(book, indices=indices))
+        else:
+            found.append(one)
+    return found
+
+
+@given(some_coupled())
 def test_tensors_come_back(tensors: list[StoredTensor]) -> None:
     shapes = {f"t{number}": one.values.shape for number, one in enumerate(tensors)}
     back = read_tensors(write_tensors(tensors), shapes)
@@ -49,6 +70,20 @@ def test_tensors_come_back(tensors: list[StoredTensor]) -> None:
         if isinstance(before, SharedTensor) and isinstance(after, SharedTensor):
             np.testing.assert_array_equal(before.indices, after.indices)
             assert before.has_zero == after.has_zero
+    assert [_same_book_as(tensors, one) for one in tensors] == [
+        _same_book_as(list(back.values()), one) for one in back.values()
+    ]
+
+
+def _same_book_as(tensors: list[StoredTensor], one: StoredTensor) -> int | None:
+    """Return the place of the first tensor with the same codebook."""
+    if isinstance(one, DenseTensor):
+        return None
+    return next(
+        place
+        for place, other in enumerate(tensors)
+        if isinstance(other, SharedTensor) and other.codebooks is one.codebooks
+    )
 
 
 @given(st.binary(max_size=60), st.integers(0, 4))

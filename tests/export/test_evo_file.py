@@ -42,6 +42,7 @@ from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.topology import Topology
 from evoconv.networks.build import build_network
 from evoconv.networks.initialise import initialise
+from evoconv.networks.traced import traced
 from tests.export.evo_decoder import dictionary_of, read
 from tests.genomes.strategies import input_shapes, topologies
 
@@ -169,6 +170,31 @@ def test_what_a_file_says_beside_its_weights_takes_less_than_a_hundred_bytes() -
         for name, shape in tensor_shapes(description).items()
     }
     assert len(evo_bytes(description, nothing)) < 100
+
+
+def test_the_description_of_a_module_of_ones_own_is_short() -> None:
+    network = nn.Sequential(
+        *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        *(
+            nn.Conv2d(16, 32, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(32, 10),
+        ),
+    )
+    graph, weights = traced(network.eval(), (1, 28, 28), 10)
+    assert len(graph.to_json()) > 800
+    numbers = {name: one for name, one in weights.items() if one.is_floating_point()}
+    nothing: dict[str, StoredTensor] = {
+        name: SharedTensor(
+            codebooks=np.zeros((1, 1), np.float32),
+            indices=np.zeros(one.shape, np.int64),
+            has_zero=True,
+        )
+        for name, one in numbers.items()
+    }
+    assert len(evo_bytes(described(graph), nothing)) < 300
 
 
 def test_a_fresh_process_reads_the_same_bits(tmp_path: Path) -> None:
@@ -312,6 +338,11 @@ def test_another_program_made_from_the_page_reads_the_same(seed: int, bits: Bits
         has_zero = bool(rng.random() < 0.7)
         codebooks = rounded(rng.normal(size=(groups, size)), bits).reshape(groups, size)
         codebooks[:, 0] *= not has_zero
+        earlier = [one for one in tensors.values() if isinstance(one, SharedTensor)]
+        books = [one for one in earlier if len(one.codebooks) == 1 and one.bits == bits]
+        if books and rng.random() < 0.5:
+            book = books[int(rng.integers(len(books)))]
+            codebooks, has_zero, size = book.codebooks, book.has_zero, book.codebooks.shape[1]
         indices = rng.integers(0, size, shape) * (rng.random(shape) < rng.random())
         tensors[name] = SharedTensor(
             codebooks=codebooks, indices=indices, has_zero=has_zero, bits=bits

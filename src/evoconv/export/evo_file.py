@@ -32,6 +32,18 @@ _RAW_DEFLATE = -15
 # What descriptions are likely to say, the likeliest last: text that occurs here costs little.
 # It is part of the format and never changes.
 _LIKELY = (
+    b'"inplace":true,"groups":"padding_mode":"eps":"output_size":[1,1]"operation":"add""mean"'
+    b'"Dropout","p":0.5}"AvgPool2d""ReLU""MaxPool2d","kernel_size":2,"AdaptiveAvgPool2d",'
+    b'{"operation":"dropout","takes":[{"step":11}],"named":{"p":0.2,"training":false,'
+    b'{"genome":{"layers":{"conv1":{"kind":"Conv2d","in_channels":16,"out_channels":32,'
+    b'"kernel_size":[3,3],"stride":[1,1],"padding":[1,1],"dilation":[1,1],"bias":false},'
+    b'"bn1":{"kind":"BatchNorm2d","num_features":32},'
+    b'"fc1":{"kind":"Linear","in_features":128,"out_features":64}},"steps":['
+    b'{"layer":"conv1","takes":[{"step":0}]},{"layer":"bn1","takes":[{"step":1}]},'
+    b'{"operation":"max_pool2d","takes":[{"step":3},2],"named":{"stride":null,"padding":0,'
+    b'"dilation":1,"ceil_mode":false,"return_indices":false}},'
+    b'{"operation":"flatten","takes":[{"step":6},1]},'
+    b'{"operation":"relu","takes":[{"step":2}],"named":{"inplace":false}}],"gives":13}'
     b'"activation":"tanh""leaky-relu""hard-sigmoid","kind":"average","padding":"valid",'
     b'"normalisation":"batch","bias":false,"reduction":"global-average"'
     b'{"genome":{"backbone":"densenet-small","included":18,"excited_from":null,"dropout":0.0},'
