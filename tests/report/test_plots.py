@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from evoconv.errors import StudyError
-from evoconv.report.plots import fitness_figure, save_plots
+from evoconv.report.plots import fitness_figure, front_figure, save_plots
 from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, make_study
 
@@ -53,6 +53,16 @@ def test_better_is_up_for_accuracies_and_for_losses(tmp_path: Path) -> None:
         study.add(0.9)
         bottom, top = figure_of(study).axes[0].get_ylim()
         assert bottom > top, "small errors and small losses belong at the top"
+
+
+def test_colours_that_are_all_alike_need_no_bar(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    study.add(0.5, filters=10)
+    study.add(0.9, filters=10)
+    standing = read_standing(tmp_path, study.storage)
+    assert len(front_figure(standing).axes) == 1
+    study.add(0.9, filters=20)
+    assert len(front_figure(read_standing(tmp_path, study.storage)).axes) == 2
 
 
 def test_a_perfect_score_has_a_place_and_a_label(tmp_path: Path) -> None:

@@ -96,7 +96,10 @@ def _draw_trials(
     *,
     colour: str,
 ) -> None:
-    """Draw a dot per trial with a bar that explains their colours; nothing where all failed."""
+    """Draw a dot per trial, and a bar that explains their colours where these tell something.
+
+    Nothing where all failed.
+    """
     costs = values_of(trials, colour)
     is_known = np.isfinite(places) & np.isfinite(heights) & np.isfinite(costs)
     if not is_known.any():
@@ -111,6 +114,8 @@ def _draw_trials(
         norm=LogNorm(shown.min() / 1.01, shown.max() * 1.01),
         linewidths=0,
     )
+    if shown.min() == shown.max():  # as of a compression, which computes what it did before
+        return
     bar = figure.colorbar(dots, ax=axes, pad=0.02)
     bar.set_label({"macs": "multiply-accumulates"}.get(colour, colour))
     ticks = [one for one in _COUNTS if shown.min() <= one <= shown.max()]
