@@ -81,7 +81,7 @@ class Coupled:
     Args:
         network: is altered until ``end``.
         names: of its tensors.
-        most: how many different values they may have, but for zero.
+        most: how many different values they may have, zero among them where any is held at that.
         bits: of a shared value as it will be stored.
         reassigns: whether values may go over to other shared ones (``reassign``), instead of
             staying with those that they began with.
@@ -127,10 +127,7 @@ class Coupled:
         self._ties[name].is_kept.copy_(is_kept)
 
     def share(self) -> None:
-        """Let what is kept have the values that K-means finds; as many as there may be.
-
-        With anything held at zero, zero is one of as many.
-        """
+        """Let what is kept have the values that K-means finds, as many as there may be."""
         book, zero = self._codebook, self._codebook.zero
         book.count = 1  # and be it for nothing
         kept = {name: one.is_kept.bool() for name, one in self._ties.items()}
