@@ -57,6 +57,8 @@ _FRACTIONS, _LOSSES, _COSTS = (0.0, 0.5, 1.0), (0.0, 1.0, 1e3), (1.0, 1e12)
 
 # The fitness of a measurement for which the formula has none after all: below any other.
 _NONE = -1e100
+# A network that was pruned further is as accurate again after some trainings: it must live so long.
+_WORTH_TO_HEIRS = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +178,7 @@ def study_objective(
         direction=OBJECTIVES["accuracy"].direction,
         target=max(0.0, uncompressed.accuracy - compress.max_accuracy_drop),
         size="bytes",
+        worth=TargetAccuracy.worth if compress.tuning is None else _WORTH_TO_HEIRS,
     )
     if compress.aim == "bytes":
         return smallest

@@ -19,9 +19,6 @@ OBJECTIVES: Mapping[str, Objective] = {
     "cross-entropy": Objective(name="validation_cross_entropy", direction="minimize"),
 }
 
-# Towards a target, halving the error is worth 2^4 times as many parameters. Along a front error
-# falls with a power of the parameters; where that power is a quarter, the search settles.
-_WORTH = 4.0
 _LEAST_ERROR = 1e-4
 # From both moving targets; nearer is no better.
 _LEAST_DISTANCE = 1e-6
@@ -58,21 +55,25 @@ class TargetAccuracy(Objective):
             training will correct the rest. It has no part in what counts as reached.
         size: what there should be few of; parameters, or bytes of a compressed network, whose
             accuracy is compared on the images that its own is known for: no luck is in that.
+        worth: halving the error beyond the target's is worth 2 to this power times the size. Along
+            a front error falls with a power of the size; where that power is one over this, the
+            search settles.
     """
 
     target: float
     slack: float = 1.0
     size: str = "parameters"
+    worth: float = 4.0
 
     def fitness(self, measurement: Measurement) -> float:
-        """Return minus the decades of parameters, and ``_WORTH`` of them per decade of error.
+        """Return minus the decades of its size, and ``worth`` of them per decade of error.
 
         Only error beyond the target's, with its slack, counts, so that of networks that reach it
         the smaller is fitter; below it size counts too, or a search would grow large networks
         before it begins to shrink them.
         """
         excess = max(1.0, (1 - self._cautious(measurement)) / self._least_error)
-        return -_WORTH * math.log10(excess) - _decades(measurement.values, self.size)
+        return -self.worth * math.log10(excess) - _decades(measurement.values, self.size)
 
     def merit(self, measurement: Measurement) -> float:
         """Return the cautious accuracy in [0, 1] below the target; above it a number in (1, 2].
@@ -85,7 +86,7 @@ class TargetAccuracy(Objective):
 
     def needed(self, fitness: float, costs: Mapping[str, float]) -> float:
         """Return the accuracy, without its standard error, that gives the fitness."""
-        decades = (-fitness - _decades(costs, self.size)) / _WORTH
+        decades = (-fitness - _decades(costs, self.size)) / self.worth
         return math.inf if decades < 0 else max(0.0, 1 - self._least_error * 10**decades)
 
     @property
