@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evoconv.compression.sharing import Shareable
-from evoconv.compression.tensor_stream import write_tensors
+from evoconv.compression.tensor_stream import read_tensors, write_tensors
 from evoconv.compression.tensors import DenseTensor, SharedTensor
 from evoconv.errors import ConfigError
 
@@ -184,3 +184,13 @@ def test_what_coupled_layers_will_take_is_foreseen(tensors: dict[str, np.ndarray
     few, many = (network.expected_bytes((5, count), kept, 0) for count in (3, 12))
     # A weight that is kept has one of 11 values, not of 2; each more has a byte.
     assert many - few == pytest.approx(0.02 * 48_000 * log2(11 / 2) / 8 + 9)
+
+
+def test_a_row_has_no_more_values_than_weights_and_its_file_is_read() -> None:
+    weights = np.random.default_rng(0).normal(size=(40, 1, 3, 3)).astype(np.float32)
+    network = Shareable({"d": weights}, {"d": ("d",)}, bits=16, by_rows=["d"])
+    assert network.most_clusters("d") == 9
+    stored = network.stored((9,))
+    back = read_tensors(write_tensors(list(stored.values())), {"d": weights.shape})
+    np.testing.assert_array_equal(back["d"].values, stored["d"].values)
+    np.testing.assert_array_equal(back["d"].values, weights.astype(np.float16))

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evoconv.compression.entropy import LARGEST_ALPHABET
 from evoconv.compression.number_formats import rounded
@@ -16,6 +17,7 @@ from evoconv.compression.tensors import (
     SharedTensor,
     StoredTensor,
     bits_of_each,
+    codebook_holders,
 )
 
 
@@ -51,15 +53,17 @@ def as_stored(
         dense_bits: of any other.
         together: names of tensors that have one codebook; all others have their own.
     """
-    found = {
-        name: cheapest(values, bits if name in shared else dense_bits)
-        for name, values in tensors.items()
-    }
+    found: dict[str, StoredTensor] = {}
     for names in together:
         if len(names) > 1:
             width = bits if names[0] in shared else dense_bits
             found |= _cheapest_together({name: tensors[name] for name in names}, width)
-    return found
+    return {
+        name: found[name]
+        if name in found
+        else cheapest(values, bits if name in shared else dense_bits)
+        for name, values in tensors.items()
+    }
 
 
 def account_of(
@@ -70,8 +74,12 @@ def account_of(
     ``exact``: bytes as they are in a file, not by the entropy of indices: where pruning left rows
     and columns without a weight, they are fewer.
     """
-    known: set[int] = set()
-    layers = [_layer(one, known) for name, one in stored.items() if name in shared]
+    holders = codebook_holders(stored.values())
+    layers = [
+        _layer(one, is_coupled=holder != place)
+        for place, ((name, one), holder) in enumerate(zip(stored.items(), holders, strict=True))
+        if name in shared
+    ]
     num_dense = sum(one.values.size for name, one in stored.items() if name not in shared)
     return Account(
         ratio_layer_mean=layer_mean_ratio(layers),
@@ -79,7 +87,7 @@ def account_of(
         bytes=(
             float(len(write_tensors(list(stored.values()))))
             if exact
-            else sum(bits_of_each(stored.values())) / 8
+            else sum(bits_of_each(list(stored.values()))) / 8
         ),
     )
 
@@ -106,25 +114,34 @@ def cheapest(values: Floats, bits: Bits) -> StoredTensor:
 
 
 def _cheapest_together(tensors: Mapping[str, Floats], bits: Bits) -> dict[str, StoredTensor]:
-    """Return tensors with one codebook, or value by value."""
+    """Return tensors with one codebook; none where values one by one take less."""
     whole = cheapest(np.concatenate([one.reshape(-1) for one in tensors.values()]), bits)
-    ends = np.cumsum([one.size for one in tensors.values()])[:-1]
     if isinstance(whole, DenseTensor):
-        return {name: cheapest(values, bits) for name, values in tensors.items()}
-    parts = np.split(whole.indices, ends)
+        return {}
+    parts = split_like(whole.indices, tensors)
+    return {name: replace(whole, indices=part) for name, part in parts.items()}
+
+
+def split_like(
+    flat: NDArray[np.int64], tensors: Mapping[str, Floats]
+) -> dict[str, NDArray[np.int64]]:
+    """Return what was made for tensors one after the other, in the shape of each."""
+    parts = np.split(flat, np.cumsum([one.size for one in tensors.values()])[:-1])
     return {
-        name: replace(whole, indices=part.reshape(values.shape))
-        for (name, values), part in zip(tensors.items(), parts, strict=True)
+        name: part.reshape(one.shape)
+        for (name, one), part in zip(tensors.items(), parts, strict=True)
     }
 
 
-def _layer(tensor: StoredTensor, known: set[int]) -> SharedLayer:
-    """Return what the formula asks; codebooks that are not ``known`` yet count, and are then."""
+def _layer(tensor: StoredTensor, *, is_coupled: bool) -> SharedLayer:
+    """Return what the formula asks; a codebook counts with the first tensor that has it."""
     size = tensor.values.size
     if not isinstance(tensor, SharedTensor):
         return SharedLayer(weights=size, clusters=np.unique(tensor.values).size, bits=tensor.bits)
     codebooks, clusters = tensor.codebooks.shape
-    if id(tensor.codebooks) in known:
-        codebooks = 0
-    known.add(id(tensor.codebooks))
-    return SharedLayer(weights=size, clusters=clusters, bits=tensor.bits, codebooks=codebooks)
+    return SharedLayer(
+        weights=size,
+        clusters=clusters,
+        bits=tensor.bits,
+        codebooks=0 if is_coupled else codebooks,
+    )

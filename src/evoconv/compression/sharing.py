@@ -11,7 +11,7 @@ from math import log2
 
 import numpy as np
 
-from evoconv.compression.as_stored import Account, account_of, cheapest
+from evoconv.compression.as_stored import Account, account_of, cheapest, split_like
 from evoconv.compression.clustering import LayerClusterings
 from evoconv.compression.entropy import entropy_bits
 from evoconv.compression.layer_shares import LayerShares
@@ -114,11 +114,7 @@ class Shareable:
         else:
             together = np.concatenate([weights.reshape(-1) for weights in tensors.values()])
             centroids, flat = modulated_clusters(together, count, *modulation)
-            parts = np.split(flat, np.cumsum([one.size for one in tensors.values()])[:-1])
-            indices = {
-                name: part.reshape(weights.shape)
-                for (name, weights), part in zip(tensors.items(), parts, strict=True)
-            }
+            indices = split_like(flat, tensors)
         values = rounded(centroids, self._bits)[None]
         return {
             name: SharedTensor(codebooks=values, indices=places, bits=self._bits)
@@ -166,7 +162,7 @@ class Shareable:
     def _dense_bits_stored(self) -> float:
         """What all other tensors take."""
         others = [one for name, one in self._tensors.items() if name not in self.layers]
-        return sum(bits_of_each(cheapest(one, self._dense_bits) for one in others))
+        return sum(bits_of_each([cheapest(one, self._dense_bits) for one in others]))
 
 
 def _shared_by_rows(rows: Floats, count: int, bits: Bits, shape: tuple[int, ...]) -> SharedTensor:

@@ -20,7 +20,13 @@ from evoconv.compression.entropy import (
     SymbolWriter,
 )
 from evoconv.compression.number_formats import from_bytes, to_bytes
-from evoconv.compression.tensors import Bits, DenseTensor, SharedTensor, StoredTensor
+from evoconv.compression.tensors import (
+    Bits,
+    DenseTensor,
+    SharedTensor,
+    StoredTensor,
+    codebook_holders,
+)
 from evoconv.errors import DataError
 
 Shape = tuple[int, ...]
@@ -36,8 +42,11 @@ _NIBBLE = 16
 def write_tensors(tensors: Sequence[StoredTensor]) -> bytes:
     """Return the tensors as bytes; their shapes are not in them."""
     writer = SymbolWriter()
-    books: dict[int, int] = {}  # numbers of the codebooks that others can be coupled to
-    forms = [_form(one, books) for one in tensors]
+    holders = codebook_holders(tensors)
+    forms = [
+        _COUPLED if holder != place else _form(tensors[place])
+        for place, holder in enumerate(holders)
+    ]
     writer.write(np.array(forms, np.int64), _FORMS)
     pairs = list(zip(tensors, forms, strict=True))
     own = [one for one, form in pairs if form != _COUPLED]
@@ -48,9 +57,11 @@ def write_tensors(tensors: Sequence[StoredTensor]) -> bytes:
     sizes = np.array([one.codebooks.shape[1] - 1 for one in shared], np.int64)
     for shift in (8, 4, 0):
         writer.write(np.asarray(sizes >> shift & (_NIBBLE - 1)), _NIBBLE)
-    coupled = [one for one, form in pairs if form == _COUPLED and isinstance(one, SharedTensor)]
-    numbers = np.array([books[id(one.codebooks)] for one in coupled], np.int64)
-    writer.write(numbers, max(1, len(books)))
+    books = [place for place, form in enumerate(forms) if form == _SHARED]
+    numbers = [
+        books.index(holder) for holder, form in zip(holders, forms, strict=True) if form == _COUPLED
+    ]
+    writer.write(np.array(numbers, np.int64), max(1, len(books)))
     before: Flags | None = None
     for one, form in pairs:
         if isinstance(one, DenseTensor):
@@ -116,17 +127,12 @@ def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, Store
     return tensors
 
 
-def _form(tensor: StoredTensor, books: dict[int, int]) -> int:
-    """Return how a tensor is stored; a codebook that isn't among the books yet gets a number."""
+def _form(tensor: StoredTensor) -> int:
+    """Return how a tensor that isn't coupled is stored."""
     if isinstance(tensor, DenseTensor):
         return _DENSE
     assert tensor.codebooks.shape[1] <= LARGEST_ALPHABET
-    if len(tensor.codebooks) > 1:
-        return _SHARED_BY_ROWS
-    if id(tensor.codebooks) in books:
-        return _COUPLED
-    books[id(tensor.codebooks)] = len(books)
-    return _SHARED
+    return _SHARED if len(tensor.codebooks) == 1 else _SHARED_BY_ROWS
 
 
 def _write_indices(writer: SymbolWriter, one: SharedTensor, before: Flags | None) -> Flags | None:

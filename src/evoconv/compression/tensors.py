@@ -1,6 +1,6 @@
 """A network's tensors as they are stored: whole, or as a codebook and which value is where."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,19 +52,29 @@ class SharedTensor:
 StoredTensor = DenseTensor | SharedTensor
 
 
-def bits_of_each(tensors: Iterable[StoredTensor]) -> list[float]:
+def codebook_holders(tensors: Iterable[StoredTensor]) -> list[int]:
+    """Return for each tensor the place of the first with its codebook: its own, unless coupled."""
+    first: dict[int, int] = {}
+    return [
+        place
+        if isinstance(one, DenseTensor) or len(one.codebooks) > 1
+        else first.setdefault(id(one.codebooks), place)
+        for place, one in enumerate(tensors)
+    ]
+
+
+def bits_of_each(tensors: Sequence[StoredTensor]) -> list[float]:
     """Return what each tensor takes, by the entropy of its indices.
 
     A codebook that several have counts with the first of them.
     """
-    found, known = [], set[int]()
-    for one in tensors:
+    found = []
+    for place, (one, holder) in enumerate(zip(tensors, codebook_holders(tensors), strict=True)):
         if isinstance(one, DenseTensor):
             found.append(float(one.values.size * one.bits))
             continue
         bits = entropy_bits(np.bincount(one.indices.reshape(-1)))
-        if id(one.codebooks) not in known:
-            known.add(id(one.codebooks))
+        if holder == place:
             bits += (one.codebooks.size - len(one.codebooks) * one.has_zero) * one.bits
         found.append(bits)
     return found

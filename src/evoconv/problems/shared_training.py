@@ -71,8 +71,7 @@ class TrainShared:
         set_tensors(network, stored)
         measured = measures_on(network, validation, workplace, Precision(), control)
         self.weights.write(self.number, weights_to_bytes(network))
-        layers = [name for names in self.base.codebooks(network).values() for name in names]
-        account = account_of(stored, layers, exact=True)
+        account = account_of(stored, self.base.shared(network), exact=True)
         return Measurement(
             values={
                 **named_measures(measured, len(validation)),
@@ -137,7 +136,7 @@ class TrainShared:
 
     def _course(self, network: nn.Module, num_steps: int) -> Course:
         books, sharing = self.base.codebooks(network), self.sharing
-        layers = [name for names in books.values() for name in names]
+        layers = self.base.shared(network)
         kept = dict(zip(layers, sharing.kept or (1.0,) * len(layers), strict=True))
         goals = [
             Goal(clusters=clusters, kept={name: kept[name] for name in names})

@@ -93,6 +93,10 @@ class Base:
             names = [name for name in names if name not in depthwise]
         return coupled(network, names, self.couples, alone=depthwise)
 
+    def shared(self, network: nn.Module) -> list[str]:
+        """Return the names of the weights that are shared, in the order of their codebooks."""
+        return [name for names in self.codebooks(network).values() for name in names]
+
     def together(self, biases: Iterable[str]) -> list[tuple[str, ...]]:
         """Return which biases and other tensors that are no weights have one codebook."""
         names = tuple(biases)
@@ -122,8 +126,7 @@ class Base:
         tensors = {
             name: one.detach().cpu().numpy() for name, one in number_tensors(network).items()
         }
-        books = self.codebooks(network)
-        layers = {name for names in books.values() for name in names}
+        books, layers = self.codebooks(network), self.shared(network)
         others = self.together(name for name in tensors if name not in layers)
         return as_stored(
             tensors,

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from evoconv.compression.tensors import SharedTensor, StoredTensor, bits_of_each
+from evoconv.compression.tensors import (
+    SharedTensor,
+    StoredTensor,
+    bits_of_each,
+    codebook_holders,
+)
 from evoconv.report.tables import new_table
 from evoconv.units import format_count
 
@@ -18,15 +23,13 @@ def tensor_rows(tensors: Mapping[str, StoredTensor]) -> list[dict[str, Any]]:
     the size of codebooks or values, so their sum is near the file's size and not equal to it.
     ``coupled_to`` is the first tensor with the same codebook, with which this counts, or None.
     """
-    firsts: dict[int, str] = {}
+    stored, names = list(tensors.values()), list(tensors)
     rows = []
-    for (name, one), bits in zip(tensors.items(), bits_of_each(tensors.values()), strict=True):
-        first = name
-        if isinstance(one, SharedTensor):
-            first = firsts.setdefault(id(one.codebooks), name)
-        rows.append(
-            _row(name, one) | {"bytes": bits / 8, "coupled_to": first if first != name else None}
-        )
+    for name, one, bits, holder in zip(
+        names, stored, bits_of_each(stored), codebook_holders(stored), strict=True
+    ):
+        first = None if names[holder] == name else names[holder]
+        rows.append(_row(name, one) | {"bytes": bits / 8, "coupled_to": first})
     return rows
 
 
