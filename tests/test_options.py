@@ -18,6 +18,7 @@ class Example(Options):
     kind: str = option("plain", "which", choices=["plain", "fancy"])
     steps: tuple[float, ...] = option((0.0, 0.2), "where", at_least=0, at_most=0.9)
     limit: int | None = option(None, "how many", at_least=1, unit="count")
+    share: float = option(0.5, "how much", at_least=0.1, at_most=0.9, unit="percent")
     note: str = "anything"
 
 
@@ -39,6 +40,10 @@ def test_the_defaults_and_the_limits_themselves_are_allowed() -> None:
         ({"kind": "odd"}, "^kind must be one of plain, fancy, got odd$"),
         ({"steps": (0.1, 0.95)}, r"^steps must be in \[0, 0.9\], got 0.95$"),
         ({"limit": 0}, r"^limit must be .*, got 0$"),
+        (
+            {"share": 0.003},
+            r"^share must be in \[0.1, 0.9\], got 0.003 \(in percent: 10 to 90, got 0.3\)$",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_refused(given: dict[str, Any], sentence: str) -> None:

@@ -77,5 +77,12 @@ def _check(name: str, rule: Rule, value: object) -> None:
         return
     low = -math.inf if rule.at_least is None else rule.at_least
     high = math.inf if rule.at_most is None else rule.at_most
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ConfigError(f"{name} must be in [{low:g}, {high:g}], got {value}")
+    sentence = f"{name} must be in [{low:g}, {high:g}], got {value}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(sentence)
+    if low <= value <= high:
+        return
+    if rule.unit == "percent":
+        # Who writes 0.3 on the command line and means 30 % must see how it was read.
+        sentence += f" (in percent: {100 * low:g} to {100 * high:g}, got {100 * value:g})"
+    raise ConfigError(sentence)

@@ -11,11 +11,28 @@ _SHARED = {
     "final_share": 0.1,
 }
 
+# What networks are born as: the usual designs, and random ones of which half are as accurate as the
+# best tenth within the published ranges, the defaults; docs/method-async.md has the figures.
+_USUAL: Mapping[str, Any] = {
+    "normalisation": "batch",
+    "usual_designs": True,
+    "activations": ("relu", "leaky-relu", "elu", "silu", "hard-swish"),
+    "min_kernel": 3,
+    "sizes": "log",
+    "min_filters": 8,
+    "max_filters": 64,
+    "min_features_at_birth": 2,
+    "max_features_at_birth": 6,
+    "min_classifier": 0,
+    "max_classifier_at_birth": 1,
+    "dropouts": (0.0, 0.2),
+}
+
 RECIPES: Mapping[str, Mapping[str, Any]] = {
-    # As good a network as a short time allows: the defaults of ``Recipe``, with normalisation.
-    "fast": {"normalisation": "batch"},
-    # As good a network as a long time allows: small ones go on learning. Time limits cut it short.
-    "long": {"normalisation": "batch", "final_length": 3.0},
+    # As good a network as a short time allows: the training has the defaults of ``Recipe``.
+    "fast": _USUAL,
+    # As good a network as a long time allows: small ones go on learning, with or without a limit.
+    "long": {**_USUAL, "final_length": 3.0},
     # Vidnerová & Neruda 2018, and the defaults of Keras 2 where the paper names none.
     "paper": {
         "normalisation": "none",
@@ -41,6 +58,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     # trained on. The rest, and how long an evaluation is, are the house's.
     "gradient": {
         "normalisation": "batch",
+        "usual_designs": True,
         "reduction": "global-average",
         "convolution_share": 1.0,
         "min_kernel": 3,

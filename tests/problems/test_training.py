@@ -54,6 +54,8 @@ def test_recipes_count_their_image_passes() -> None:
     assert Recipe().passes(1_000, (1, 56, 56)) == 12_000  # the half, in whole epochs
     assert recipe.longest_training(60_000) == 25
     assert recipe.longest_training(1_000) == 200
+    assert recipe.longest_training(60_000, is_timed=True) == 75
+    assert Recipe(final_length=2.0).longest_training(60_000, is_timed=True) == 50
     assert Recipe(final_length=3.0).longest_training(60_000) == 75
     assert Recipe(final_length=3.0).usual_training(60_000) == 25
     assert Recipe(final_length=0.1, final_epochs=7).longest_training(60_000) == 7

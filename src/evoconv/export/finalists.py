@@ -137,7 +137,9 @@ class Finalists:
             self.problem.subject(individual.genome),
             self.setting,
             seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
-            epochs=self.setting.recipe.longest_training(self.num_images),
+            epochs=self.setting.recipe.longest_training(
+                self.num_images, is_timed=limit_s is not None
+            ),
             time_limit_s=limit_s,
         )
 

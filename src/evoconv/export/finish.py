@@ -151,7 +151,9 @@ class Finish:
                 subject=subject,
                 seed=seed_for(self.study_seed, purpose, number),
                 setting=self.setting,
-                epochs=self.setting.recipe.longest_training(self.num_training_images),
+                epochs=self.setting.recipe.longest_training(
+                    self.num_training_images, is_timed=limit_s is not None
+                ),
                 time_limit_s=limit_s,
                 start=start,
             ),

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from evoconv.genomes.draw_topology import assemble, draw_size, make_convolution
-from evoconv.genomes.layers import Dense, Pooling
+from evoconv.genomes.draw_topology import assemble, draw_size, make_convolution, make_dense
+from evoconv.genomes.layers import Pooling
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vary_vector import cross_at_two_points
@@ -85,7 +85,8 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
         for index, stride in enumerate(blocks.strides)
     ]
     classifier = tuple(
-        Dense(
+        make_dense(
+            options,
             units=_within(units, options.min_units, options.max_units),
             activation=options.activations[0],
             dropout=options.dropouts[0],

@@ -100,6 +100,15 @@ def draw_pooling(size: Pair, options: SpaceOptions, rng: Generator) -> Pooling:
     )
 
 
+def make_pooling(options: SpaceOptions, side: int) -> Pooling:
+    """Return a pooling that strides by its size, of the maximum where the space has that."""
+    return Pooling(
+        size=(side, side),
+        kind="average" if options.average_share == 1 else "max",
+        padding=options.pool_padding,
+    )
+
+
 def draw_pool_strides(size: Pair, options: SpaceOptions, rng: Generator) -> Pair | None:
     """Return 1 or the size, per axis unless sides are equal; None, the size, where that is all."""
     if options.pool_stride == "size":
@@ -119,10 +128,27 @@ def draw_feature_layer(options: SpaceOptions, rng: Generator) -> FeatureLayer:
 
 def draw_dense(options: SpaceOptions, rng: Generator) -> Dense:
     """Return a random hidden dense layer."""
-    return Dense(
+    return make_dense(
+        options,
         units=draw_size(options.min_units, options.max_units, options, rng),
         activation=draw_activation(options, rng),
         dropout=options.dropouts[int(rng.integers(len(options.dropouts)))],
+    )
+
+
+def make_dense(
+    options: SpaceOptions, *, units: int, activation: str = "relu", dropout: float = 0.0
+) -> Dense:
+    """Return a hidden dense layer with the normalisation of the space.
+
+    It has a bias unless normalisation makes that useless.
+    """
+    return Dense(
+        units=units,
+        activation=activation,
+        dropout=dropout,
+        bias=options.normalisation == "none",
+        normalisation=options.normalisation,
     )
 
 

@@ -18,8 +18,15 @@ from evoconv.genomes import blocks
 from evoconv.genomes.blocks import Blocks, Counts
 from evoconv.genomes.constraints import Limits, violations
 from evoconv.genomes.cross_topology import cross
-from evoconv.genomes.draw_topology import assemble, draw_topology, make_convolution
-from evoconv.genomes.layers import Convolution, Dense, FeatureLayer, Pooling, Residual
+from evoconv.genomes.designs import usual_designs
+from evoconv.genomes.draw_topology import (
+    assemble,
+    draw_topology,
+    make_convolution,
+    make_dense,
+    make_pooling,
+)
+from evoconv.genomes.layers import Convolution, FeatureLayer, Residual
 from evoconv.genomes.repair_topology import repair_topology
 from evoconv.genomes.rules import Frame, broken_rules
 from evoconv.genomes.shapes import Cost, cost
@@ -58,8 +65,11 @@ class TopologySpace:
 
     @cached_property
     def seeds(self) -> tuple[Topology, ...]:
-        """Topologies that a search begins with; ``check_seeds`` says whether they may."""
-        return tuple(map(Topology.from_json, self.options.seeds))
+        """Topologies that a search begins with; ``check_seeds`` says whether those given may."""
+        given = tuple(map(Topology.from_json, self.options.seeds))
+        if given or not self.options.usual_designs:
+            return given
+        return usual_designs(self.options, self.input_shape, self.is_feasible)
 
     def check_seeds(self) -> None:
         """Raise ``ConfigError`` if a seed doesn't fit the images, or breaks a limit or rule."""
@@ -179,7 +189,7 @@ class TopologySpace:
         """
         options = self.options
         fewest = options.min_classifier
-        dense = Dense(units=options.min_units)
+        dense = make_dense(options, units=options.min_units)
         smallest: dict[Topology, None] = {}
         for features in self._smallest_features():
             for num_dense in range(fewest, min(fewest + 1, options.max_classifier) + 1):
@@ -198,7 +208,7 @@ class TopologySpace:
         has_poolings = options.convolution_share < 1
         for num_pools in range(options.max_features - 1 if has_poolings else 0, -1, -1):
             for kernel in sorted(kernels):
-                pools = (self._pooling(options.max_pool),) * num_pools
+                pools = (make_pooling(options, options.max_pool),) * num_pools
                 convolution = self._smallest_convolution(kernel, options.max_stride)
                 yield (convolution, *pools)
                 yield (*pools, convolution)
@@ -212,7 +222,7 @@ class TopologySpace:
         strides = {options.max_stride, 1}
         for kernel, side, stride in product(sorted(kernels), sorted(sides), sorted(strides)):
             convolution = self._smallest_convolution(kernel, stride)
-            pooling = self._pooling(side)
+            pooling = make_pooling(options, side)
             for count in range(most, 0, -1):
                 yield (convolution,) * count
                 if not has_poolings:
@@ -220,13 +230,6 @@ class TopologySpace:
                 yield ((convolution, pooling) * count)[:count]
                 if count > 1:
                     yield ((pooling, convolution) * count)[:count]
-
-    def _pooling(self, side: int) -> Pooling:
-        return Pooling(
-            size=(side, side),
-            kind="average" if self.options.average_share == 1 else "max",
-            padding=self.options.pool_padding,
-        )
 
     def _smallest_convolution(self, kernel: int, stride: int) -> Convolution | Residual:
         return make_convolution(

@@ -29,6 +29,9 @@ class SpaceOptions(Options):
     seeds: tuple[str, ...] = option(
         (), "a JSON file of genomes to begin with, instead of random ones [none]"
     )
+    usual_designs: bool = option(
+        False, "without --seeds, begin with hand-made designs, as wide as the limits allow"
+    )
     min_filters: int = option(10, "fewest filters", at_least=1, at_most=MAX_FILTERS)
     max_filters: int = option(50, "most filters", at_least=1, at_most=MAX_FILTERS)
     min_kernel: int = option(2, "smallest kernel side", at_least=1, at_most=MAX_WINDOW)
@@ -139,7 +142,7 @@ class SpaceOptions(Options):
         1, "shortest side of maps under the rule least-resolution", at_least=1, at_most=MAX_WINDOW
     )
     normalisation: Literal["none", "batch"] = option(
-        "none", "normalisation of convolutions", choices=NORMALISATIONS
+        "none", "normalisation of convolutions and hidden dense layers", choices=NORMALISATIONS
     )
     padding: Literal["same", "valid"] = option("same", "padding of convolutions", choices=PADDINGS)
     pool_padding: Literal["same", "valid"] = option(

@@ -104,7 +104,7 @@ def _task(
             subject=problem.subject(trial.individual.genome),
             seed=seed_for(config.seed, Purpose.RETRAIN, repeat),
             setting=setting,
-            epochs=setting.recipe.longest_training(num_images),
+            epochs=setting.recipe.longest_training(num_images, is_timed=limit_s is not None),
             time_limit_s=limit_s,
             start=None if way == FROM_SCRATCH else evolved,
         ),

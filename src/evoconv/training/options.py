@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from evoconv.options import Options, option
 
 Shape = tuple[int, int, int]
+# Times the usual epochs that the final training of a small network gains from.
+_LONGEST = 3.0
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1", "cross-entropy")
 
 
@@ -99,9 +101,10 @@ class Recipe(Options):
         None, "epochs of the final training; unset: by the set's size", at_least=1, at_most=100_000
     )
 
-    final_length: float = option(
-        1.0,
-        "how many times as many epochs the final training takes as the set's size suggests",
+    final_length: float | None = option(
+        None,
+        "how many times as many epochs the final training takes as the set's size suggests; unset:"
+        " 1, and up to 3 in the time that is left",
         at_least=0.1,
         at_most=100,
     )
@@ -127,11 +130,16 @@ class Recipe(Options):
         """Return the images an evaluation is trained on, each counted once per epoch."""
         return self.search_epochs(num_images, shape) * self.subset(num_images)
 
-    def longest_training(self, num_images: int) -> int:
-        """Return the epochs of the final training on this many images; time may cut it short."""
+    def longest_training(self, num_images: int, *, is_timed: bool = False) -> int:
+        """Return the epochs of the final training on this many images.
+
+        If it ``is_timed``, time may cut it short, and so it may be as long as still helps: small
+        networks go on learning.
+        """
         if self.final_epochs is not None:
             return self.final_epochs
-        return max(1, round(self.final_length * self.usual_training(num_images)))
+        length = self.final_length or (_LONGEST if is_timed else 1.0)
+        return max(1, round(length * self.usual_training(num_images)))
 
     def usual_training(self, num_images: int) -> int:
         """Return the epochs that do for a final training on this many images.
