@@ -11,12 +11,14 @@ _SHARED = {
     "final_share": 0.1,
 }
 
+_LIKE_RELU = ("relu", "leaky-relu", "elu", "silu", "hard-swish")
+
 # What networks are born as: the usual designs, and random ones of which half are as accurate as the
 # best tenth within the published ranges, the defaults; docs/method-async.md has the figures.
 _USUAL: Mapping[str, Any] = {
     "normalisation": "batch",
     "usual_designs": True,
-    "activations": ("relu", "leaky-relu", "elu", "silu", "hard-swish"),
+    "activations": _LIKE_RELU,
     "min_kernel": 3,
     "sizes": "log",
     "min_filters": 8,
@@ -202,7 +204,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "convolution_share": 0.75,
         "residual_share": 0.2,
         "average_share": 0.5,
-        "activations": ("relu", "leaky-relu", "elu", "silu", "hard-swish"),
+        "activations": _LIKE_RELU,
         "dropouts": (0.0, 0.1, 0.2, 0.3),
         "max_dropout": 0.5,
         "reduction": "global-average",

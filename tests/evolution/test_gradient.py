@@ -87,6 +87,32 @@ def test_an_iteration_is_a_step_of_all_then_children_then_mutants() -> None:
         tell_all(search, mutants)
 
 
+@pytest.mark.parametrize(
+    ("least", "sizes", "offspring"),
+    [
+        (5, [12, 9, 7, 6, 5, 5], [4, 3, 3, 2, 2, 2]),
+        (12, [12] * 6, [4] * 6),
+        (99, [12] * 6, [4] * 6),
+    ],
+)
+def test_the_least_fit_leave_until_so_few_are_left(
+    least: int, sizes: list[int], offspring: list[int]
+) -> None:
+    options = EvolutionOptions(population=12, offspring=4, least_population=least)
+    search = Gradient(ToySpace(limit=60), options, SCORE, 1)
+    tell_all(search, lot(search))
+    for size, num_offspring in zip(sizes, offspring, strict=True):
+        everyone = search.members()
+        steps = lot(search)
+        assert len(steps) == len(search.members()) == size
+        assert search.members()[: size // 2] == everyone[: size // 2]
+        tell_all(search, steps)
+        for _ in range(2):  # children, mutants
+            newcomers = lot(search)
+            assert len(newcomers) == num_offspring
+            tell_all(search, newcomers)
+
+
 def test_a_step_replaces_whom_it_changed_and_follows_the_fitter() -> None:
     search = strategy()
     first = lot(search)

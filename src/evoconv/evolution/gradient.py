@@ -13,8 +13,13 @@ Differs, or is settled here because the poster is silent:
 - ``--offspring`` children and as many mutants are born in each iteration; they replace the least
   fit, whatever they are worth. Parents of both are selected like any method's.
 - A failed individual has no place; whom a failed step should have replaced stays.
+- Before each iteration but the first a quarter of the population leaves, the least fit, until
+  ``--least-population`` are left, so that more of the time is for their weights; with fewer there
+  are fewer children and mutants, in proportion. ``--least-population`` like ``--population``, as
+  published, lets all stay.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +36,9 @@ from evoconv.genomes.blocks import Blocks, cross_strides
 from evoconv.records import Individual, Objective
 
 Array = NDArray[np.float64]
+
+# So much of a population stays where it shrinks.
+_STAYING = 0.75
 Draw = Callable[[Generator], tuple[Blocks, Draft]]
 
 
@@ -71,6 +79,7 @@ class Gradient:
         self._nursery = Nursery(space, options, seed)
         self._barrier = Barrier(self._next_lot)
         self._population: list[_Living] = []
+        self._size = options.population
         # Of one iteration, and which comes next. Random lots come before.
         self._lots = (self._steps, self._children, self._mutants)
         self._lot = 0
@@ -107,6 +116,8 @@ class Gradient:
             self._num_random += 1
             num_births = max(self._options.population, len(self._space.seeds))
             return [self._bear(self._random, is_new=True) for _ in range(num_births)]
+        if self._lot == 0 and self.num_generations() > 0:
+            self._shrink()
         born = self._lots[self._lot]()
         self._lot = (self._lot + 1) % len(self._lots)
         return born
@@ -124,12 +135,20 @@ class Gradient:
                 self._population[self._replaces[one.number]] = living
             else:
                 newcomers.append(living)
-        free = self._options.population - len(self._population)
+        free = self._size - len(self._population)
         self._population.sort(key=_as_member)
         del self._population[: max(0, len(newcomers) - free)]
         self._population += newcomers
-        if len(self._population) > self._options.population:  # of a long list of seeds
-            self._population = sorted(self._population, key=_as_member)[-self._options.population :]
+        self._keep_fittest()  # there may be more, of a long list of seeds
+
+    def _shrink(self) -> None:
+        least = min(self._options.least_population, self._size)
+        self._size = max(least, math.ceil(_STAYING * self._size))
+        self._keep_fittest()
+
+    def _keep_fittest(self) -> None:
+        if len(self._population) > self._size:
+            self._population = sorted(self._population, key=_as_member)[-self._size :]
 
     def _steps(self) -> list[Individual]:
         """Return each individual after its step along the gradient of the numbers of layers."""
@@ -155,7 +174,7 @@ class Gradient:
         return draw
 
     def _children(self) -> list[Individual]:
-        return [self._bear(self._child, is_new=True) for _ in range(self._options.offspring)]
+        return [self._bear(self._child, is_new=True) for _ in range(self._num_offspring)]
 
     def _child(self, rng: Generator) -> tuple[Blocks, Draft]:
         first = self._select(rng)
@@ -201,7 +220,11 @@ class Gradient:
         return [other for other, far in zip(others, distances, strict=True) if far <= reach]
 
     def _mutants(self) -> list[Individual]:
-        return [self._bear(self._mutant, is_new=True) for _ in range(self._options.offspring)]
+        return [self._bear(self._mutant, is_new=True) for _ in range(self._num_offspring)]
+
+    @property
+    def _num_offspring(self) -> int:
+        return math.ceil(self._options.offspring * self._size / self._options.population)
 
     def _mutant(self, rng: Generator) -> tuple[Blocks, Draft]:
         parent = self._select(rng)

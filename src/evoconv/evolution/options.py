@@ -48,6 +48,12 @@ class EvolutionOptions(Options):
     offspring: int = option(
         4, "gradient: children, and as many mutants, in each iteration", at_least=1
     )
+    least_population: int = option(
+        8,
+        "gradient: members that stay when the least fit leave, a quarter in each iteration; like"
+        " --population: all stay",
+        at_least=2,
+    )
     gradient_step: float = option(
         0.5, "gradient: longest step along it; drawn from 0 up", at_least=0, at_most=100
     )
