@@ -220,7 +220,11 @@ class Gradient:
         return [other for other, far in zip(others, distances, strict=True) if far <= reach]
 
     def _mutants(self) -> list[Individual]:
-        return [self._bear(self._mutant, is_new=True) for _ in range(self._num_offspring)]
+        # A population that has become alike would have only known mutants.
+        return [
+            self._bear(self._mutant, is_new=True, at_last=self._random)
+            for _ in range(self._num_offspring)
+        ]
 
     @property
     def _num_offspring(self) -> int:
@@ -236,12 +240,16 @@ class Gradient:
         blocks = self._space.draw_blocks(rng)
         return blocks, Draft(self._space.decode(blocks), (), "random")
 
-    def _bear(self, draw: Draw, *, is_new: bool) -> Individual:
-        """Return the next individual; ``is_new``: draw again what is known already."""
+    def _bear(self, draw: Draw, *, is_new: bool, at_last: Draw | None = None) -> Individual:
+        """Return the next individual.
+
+        What is known is drawn again if it is to be new, ``at_last`` in another way.
+        """
         drawn: list[tuple[Blocks, Draft]] = []
 
         def draft(rng: Generator) -> Draft:
-            drawn.append(draw(rng))
+            is_last = len(drawn) == self._options.max_repeated
+            drawn.append((at_last if is_last and at_last is not None else draw)(rng))
             return drawn[-1][1]
 
         born = self._nursery.bear(draft, is_new=is_new, trains_on=self._options.train_on)
