@@ -11,7 +11,8 @@ Differs, or is settled here because the poster is silent:
   similar. The model of the kernels and the neurons climb by the gradient among these, the strides
   come from one of them by two-point crossover.
 - ``--offspring`` children and as many mutants are born in each iteration; they replace the least
-  fit, whatever they are worth. Parents of both are selected like any method's.
+  fit, whatever they are worth. Parents of both are selected like any method's. A mutant that is
+  known, however often it is drawn, gives way to a random individual.
 - A failed individual has no place; whom a failed step should have replaced stays.
 - Before each iteration but the first a quarter of the population leaves, the least fit, until
   ``--least-population`` are left, so that more of the time is for their weights; with fewer there
@@ -248,7 +249,7 @@ class Gradient:
         drawn: list[tuple[Blocks, Draft]] = []
 
         def draft(rng: Generator) -> Draft:
-            is_last = len(drawn) == self._options.max_repeated
+            is_last = 0 < self._options.max_repeated == len(drawn)
             drawn.append((at_last if is_last and at_last is not None else draw)(rng))
             return drawn[-1][1]
 
