@@ -16,7 +16,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from evoconv.genomes.draw_topology import assemble, draw_size, make_convolution, make_dense
+from evoconv.genomes.draw_topology import (
+    assemble,
+    draw_size,
+    make_convolution,
+    make_dense,
+    nearest_within,
+)
 from evoconv.genomes.layers import Pooling
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
@@ -73,7 +79,7 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
         make_convolution(
             options,
             is_residual=options.residual_share == 1,
-            filters=_within(
+            filters=nearest_within(
                 2 ** min(blocks.h1 * index + blocks.h0, most),
                 options.min_filters,
                 options.max_filters,
@@ -87,7 +93,7 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
     classifier = tuple(
         make_dense(
             options,
-            units=_within(units, options.min_units, options.max_units),
+            units=nearest_within(units, options.min_units, options.max_units),
             activation=options.activations[0],
             dropout=options.dropouts[0],
         )
@@ -130,8 +136,8 @@ def encode(topology: Topology) -> Blocks:
 
 def resize(blocks: Blocks, counts: Counts, options: SpaceOptions, rng: Generator) -> Blocks:
     """Return so many blocks, as far as the space allows: added to, or taken from, the ends."""
-    num_convolutions = _within(counts[0], 1, options.max_features)
-    num_dense = _within(counts[1], options.min_classifier, options.max_classifier)
+    num_convolutions = nearest_within(counts[0], 1, options.max_features)
+    num_dense = nearest_within(counts[1], options.min_classifier, options.max_classifier)
     strides = (blocks.strides + (1,) * num_convolutions)[:num_convolutions]
     units = blocks.units[:num_dense]
     while len(units) < num_dense:
@@ -206,7 +212,3 @@ def _draw_strides(
 
 def _draw_units(options: SpaceOptions, rng: Generator) -> float:
     return float(draw_size(options.min_units, options.max_units, options, rng))
-
-
-def _within(value: float, low: int, high: int) -> int:
-    return min(max(round(value), low), high)

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from evoconv.genomes.draw_topology import assemble, make_convolution, make_dense, make_pooling
+from evoconv.genomes.draw_topology import (
+    assemble,
+    make_convolution,
+    make_dense,
+    make_pooling,
+    nearest_within,
+)
 from evoconv.genomes.layers import Dense, FeatureLayer
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
@@ -77,7 +83,7 @@ def _design(
     features: list[FeatureLayer] = []
     filters = width
     for stage in range(form.num_stages):
-        filters = _within(width * 2**stage, options.min_filters, options.max_filters)
+        filters = nearest_within(width * 2**stage, options.min_filters, options.max_filters)
         shrinks = stage < form.num_stages - 1 or form.is_reduced
         for number in range(form.convolutions):
             is_last = number == form.convolutions - 1
@@ -90,7 +96,7 @@ def _design(
 
 
 def _convolution(filters: int, stride: int, options: SpaceOptions) -> FeatureLayer:
-    side = _within(_KERNEL, options.min_kernel, options.max_kernel)
+    side = nearest_within(_KERNEL, options.min_kernel, options.max_kernel)
     return make_convolution(
         options,
         is_residual=options.residual_share == 1,
@@ -104,14 +110,10 @@ def _convolution(filters: int, stride: int, options: SpaceOptions) -> FeatureLay
 def _classifier(filters: int, options: SpaceOptions) -> tuple[Dense, ...]:
     """Return as few layers as the space allows, but one behind flattened maps."""
     wanted = max(options.min_classifier, 1 if options.reduction == "flatten" else 0)
-    units = _within(filters, options.min_units, options.max_units)
+    units = nearest_within(filters, options.min_units, options.max_units)
     dense = make_dense(options, units=units, activation=_activation(options))
     return (dense,) * min(wanted, options.max_classifier)
 
 
 def _activation(options: SpaceOptions) -> str:
     return "relu" if "relu" in options.activations else options.activations[0]
-
-
-def _within(value: int, low: int, high: int) -> int:
-    return min(max(value, low), high)

@@ -31,6 +31,11 @@ def draw_size(low: int, high: int, options: SpaceOptions, rng: Generator) -> int
     return min(int(drawn), high)
 
 
+def nearest_within(value: float, low: int, high: int) -> int:
+    """Return the whole number in [low, high] that is nearest to a value."""
+    return min(max(round(value), low), high)
+
+
 def draw_activation(options: SpaceOptions, rng: Generator) -> str:
     """Return one of the activations."""
     return options.activations[int(rng.integers(len(options.activations)))]
