@@ -96,7 +96,7 @@ def _mean_error(cells: Cells, data: str, time: str, method: str) -> float:
 
 def _measure(source: str, words: list[str], seed: int) -> dict[str, Any]:
     figures = evolve_in_a_process(source, words, seed)
-    genome = figures.pop("genome")
+    genome = figures["genome"]
     kinds = [layer["layer"] for layer in genome["features"]]
     return {
         **figures,
