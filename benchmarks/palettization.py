@@ -134,12 +134,12 @@ def _opened(folder: Path) -> tuple[Prepared, nn.Module]:
 
 def _accuracies(network: nn.Module, prepared: Prepared) -> dict[str, float]:
     """Return the accuracies on validation and test images, in [0, 1]."""
-    config, images = prepared.config, prepared.image_set
+    images = prepared.image_set
     standardisation = prepared.standardisation
     source = ImageTensor(images.images, images.labels, standardisation, torch.device("cpu"))
     (_, rows), *_ = prepared.splits.folds
     logits = predict_logits(network, source, torch.from_numpy(rows), Precision()).numpy()
-    tested = test_logits(network, images, standardisation, config.split, config.seed)
+    tested = test_logits(network, images, standardisation, prepared.splits.training)
     return {
         "validation_accuracy": measure(logits, images.labels[rows])["accuracy"],
         "test_accuracy": measure(*tested)["accuracy"],

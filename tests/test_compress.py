@@ -22,7 +22,9 @@ from evoconv.genomes.architecture import read_genome
 from evoconv.genomes.sharing_space import Sharing
 from evoconv.genomes.vector import Vector
 from evoconv.networks.weights import read_tensors
+from evoconv.records import Trial
 from evoconv.study.storage import Storage
+from evoconv.study.watch import Unwatched
 from tests.small_studies import (
     FAST,
     command,
@@ -501,6 +503,56 @@ def test_contradictory_switches_are_refused(
     for options, complaint in (
         ({"modulate": True}, "--modulate is for clusters that stay as they are: --no-fine-tune"),
         ({"depthwise": "rows"}, "--depthwise rows is for clusters that stay"),
+        ({"weight_average": 0.9}, "--weight-average has no use where shared values are trained"),
     ):
         with pytest.raises(ConfigError, match=complaint):
             evoconv.compress(evolved.run, images, out=tmp_path / "run", **options)
+
+
+def test_from_python_a_study_ends_with_its_compression_too(images: Path, tmp_path: Path) -> None:
+    # Nor do folds stand in the way: what is compressed has seen all training images anyway.
+    options = FAST | {"evaluations": 1, "folds": 3, "seed": 5, "workers": 2}
+    result = evoconv.evolve(
+        images, out=tmp_path / "run", compress=True, max_accuracy_drop=0.5, **options
+    )
+    found = evoconv.Result(result.run / "compressed")
+    assert found.summary["bytes"] == (found.run / "model.evo").stat().st_size
+    assert evoconv.resume(result.run).run == result.run
+
+
+def test_images_that_the_network_may_have_learned_from_are_no_test(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    pixels, labels = draw_stripes(401)
+    np.savez(tmp_path / "more.npz", images=pixels, labels=labels)
+    with pytest.raises(DataError, match="not the images of the network's own study"):
+        evoconv.compress(evolved.run, tmp_path / "more.npz", out=tmp_path / "run", **SHORT)
+    assert not (tmp_path / "run").exists()
+    copied = Path(shutil.copytree(evolved.run, tmp_path / "evolved"))
+    number = next(one for one in range(2) if one != evolved.summary["trial"])
+    evoconv.finish(copied, number)
+    result = evoconv.compress(copied / f"trial-{number}", images, out=tmp_path / "run", **SHORT)
+    with np.load(result.run / "test" / "repeat-0.npz") as stored:
+        labels_now = stored["labels"].tolist()
+    with np.load(evolved.run / "test" / "repeat-0.npz") as stored:
+        assert labels_now == stored["labels"].tolist()
+
+
+class Pressing(Unwatched):
+    """Ctrl-C when a few trials have finished."""
+
+    def finished(self, trial: Trial) -> None:
+        if trial.number == 5:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_without_training_it_leaves_the_best_so_far(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        evoconv.compress(
+            evolved.run, images, out=tmp_path / "run", watch=Pressing(), seed=3, **SHORT
+        )
+    assert evoconv.load(tmp_path / "run").classes == ("0", "1", "2")
+    assert evoconv.Result(tmp_path / "run").summary["test_accuracy"] is None
+    assert evoconv.resume(tmp_path / "run").summary["complete"]

@@ -182,21 +182,21 @@ def test_ctrl_c_saves_the_best_and_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_an_interrupt_saves_the_best_though_a_later_repeat_was_quicker(source: Path) -> None:
+def test_an_interrupt_leaves_what_a_quicker_repeat_saved(source: Path) -> None:
     run = source.parent / "run"
     assert main(["evolve", str(source), "--out", str(run), *flags(LONG_END), "--quiet"]) == 0
     final = note_in(run, "final")
     with closing(Storage.open(run, Topology.from_json)) as storage:
         storage.set_note("final", final | {"rows": [o for o in final["rows"] if o["number"] == 1]})
         storage.set_note("checked", None)
-    shutil.rmtree(run / "best")
+    saved = (run / "best" / "model.safetensors").read_bytes()
 
     with start("resume", "run", cwd=source.parent) as process:
         wait_until(lambda: len(workers_of(process)) >= 2, "the workers start")
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate()
     assert "best so far is in run/best" in err
-    assert len(evoconv.load(run).classes) == 3
+    assert (run / "best" / "model.safetensors").read_bytes() == saved
 
 
 @pytest.mark.slow

@@ -199,8 +199,21 @@ def _study(
         command=command,
         model=None if model is None else str(model),
     )
-    where = None if out is None else Path(out)
-    return Result(start_study(config, where, watch or Unwatched(), started_at, function, own))
+    run = start_study(
+        config, None if out is None else Path(out), watch or Unwatched(), started_at, function, own
+    )
+    time_s = config.budget.time_s
+    return _compressed(run, watch, None if time_s is None else started_at + time_s)
+
+
+def _compressed(run: Path, watch: Watch | None, ends_at: float | None) -> Result:
+    """Return the study after the compression that it asks for, if it does."""
+    from evoconv.session.compressing import FOLDER, compression_of
+    from evoconv.session.studies import start_study
+
+    if (config := compression_of(run, ends_at)) is not None:
+        start_study(config, run / FOLDER, watch or Unwatched())
+    return Result(run)
 
 
 def resume(
@@ -228,16 +241,17 @@ def resume(
     from evoconv.session.studies import resume_study
 
     started_at = clock.time()
+    time_s = read_as("--time", parse_duration, time)
     resume_study(
         Path(run),
         watch or Unwatched(),
-        time_s=read_as("--time", parse_duration, time),
+        time_s=time_s,
         evaluations=read_as("--evaluations", parse_count, evaluations),
         generations=read_as("--generations", parse_count, generations),
         started_at=started_at,
         fitness=fitness,
     )
-    return Result(Path(run))
+    return _compressed(Path(run), watch, None if time_s is None else started_at + time_s)
 
 
 def finish(

@@ -11,9 +11,10 @@ from torch import nn
 from evoconv.compression.tensors import Bits
 from evoconv.config import StudyConfig, config_from_dict
 from evoconv.data.batches import ImageTensor
-from evoconv.data.image_set import ImageSet
+from evoconv.data.image_set import Declared, ImageSet
 from evoconv.data.splits import SearchSplits, SplitOptions
 from evoconv.errors import ConfigError, DataError
+from evoconv.export.evo_file import MOST_WEIGHTS
 from evoconv.export.model_file import ModelDescription, read_model
 from evoconv.genomes.architecture import Architecture, read_architecture, read_genome
 from evoconv.genomes.backbone_cut import BackboneCut
@@ -22,10 +23,12 @@ from evoconv.networks.backbone import BACKBONES
 from evoconv.networks.build import build_network
 from evoconv.networks.measured_cost import measured_cost
 from evoconv.networks.weights import load_weights
+from evoconv.paths import expanded
 from evoconv.problems.shared_weights import Base
 from evoconv.problems.subject import Subject
 from evoconv.problems.weight_sharing import WeightSharingProblem
-from evoconv.study.storage import FILE_NAME, Storage
+from evoconv.study.finished import run_of
+from evoconv.study.storage import Storage
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure
 from evoconv.training.precision import Precision
@@ -33,11 +36,15 @@ from evoconv.training.precision import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class BaseNetwork:
-    """A saved network: its description, its file of weights, and the study that made it, if any."""
+    """A saved network: its description, its file of weights, and the study that made it, if any.
+
+    ``images`` is the digest of that study's images.
+    """
 
     description: ModelDescription
     weights: bytes
-    study: StudyConfig | None
+    study: StudyConfig | None = None
+    images: str | None = None
 
     def completed(self, config: StudyConfig) -> StudyConfig:
         """Return the configuration for images as the network takes them.
@@ -63,7 +70,8 @@ class BaseNetwork:
                 "a network from a run folder is compressed with the splits of its own study:"
                 " --group-by, --test-share and the like have no use"
             )
-        return replace(config, split=replace(theirs, split_seed=theirs.seed(self.study.seed)))
+        own = replace(theirs, folds=1, split_seed=theirs.seed(self.study.seed))
+        return replace(config, split=own)
 
     def network(self) -> nn.Module:
         """Return the network; ``StudyError`` if its weights don't fit."""
@@ -72,7 +80,7 @@ class BaseNetwork:
         return network
 
     def check(self, images: ImageSet) -> None:
-        """Raise ``DataError`` unless the images are of the kind that the network was made for."""
+        """Raise ``DataError`` unless the images suit the network, and its test can be held out."""
         if images.classes != self.description.classes:
             raise DataError(
                 f"the network tells {_listed(self.description.classes)} apart, the images are of"
@@ -83,6 +91,13 @@ class BaseNetwork:
             raise DataError(
                 f"the network takes images of {mine.channels} channels and {mine.bit_depth} bits,"
                 f" these have {theirs.channels} and {theirs.bit_depth}"
+            )
+        has_test = bool((images.declared == Declared.TEST).any())
+        if self.images not in (None, images.digest) and not has_test:
+            raise DataError(
+                "these are not the images of the network's own study, so it may have learned from"
+                " any that would be drawn for the test: give those images, or folders train and"
+                " test"
             )
 
 
@@ -99,16 +114,23 @@ def named_architecture(name: str) -> Architecture:
 
 
 def read_base(model: str) -> BaseNetwork:
-    """Return the network of a run folder or of its ``best/``; ``StudyError`` if there is none."""
-    path = Path(model).expanduser()
-    run = path.parent if path.name == "best" and not (path / "best").is_dir() else path
-    best = run / "best"
-    description, weights = read_model(best if best.is_dir() else path)
-    study = None
-    if (run / FILE_NAME).is_file():
-        with closing(Storage.open(run, read_genome)) as storage:
-            study = config_from_dict(storage.config)
-    return BaseNetwork(description=description, weights=weights, study=study)
+    """Return the network of a run folder, of a trial's in it, or of the ``best/`` in either.
+
+    Raises:
+        StudyError: there is no network, or it or its study is damaged.
+    """
+    path = expanded(model)
+    best = path / "best" if (path / "best").is_dir() else path
+    description, weights = read_model(best)
+    finished = best.resolve().parent if best.name == "best" else best
+    run = run_of(finished)
+    if run is None:
+        return BaseNetwork(description=description, weights=weights)
+    with closing(Storage.open(run, read_genome)) as storage:
+        study, data = config_from_dict(storage.config), storage.note("data") or {}
+    return BaseNetwork(
+        description=description, weights=weights, study=study, images=data.get("digest")
+    )
 
 
 def sharing_problem(
@@ -125,11 +147,21 @@ def sharing_problem(
         StudyError: the weights are not the network's.
     """
     options = config.compress
+    if options.tuning is not None and config.training.weight_average > 0:
+        raise ConfigError(
+            "--weight-average has no use where shared values are trained: they are set amid the"
+            " training, and an average would lag behind"
+        )
     assert config.uncompressed is not None, "only a compression has this problem"
     architecture = read_architecture(config.uncompressed.architecture)
     with torch.device("meta"):
         cost = measured_cost(
             build_network(architecture, input_shape, num_classes), input_shape, config.limits.bits
+        )
+    if cost.parameters > MOST_WEIGHTS:
+        raise ConfigError(
+            f"the network has {cost.parameters:,} parameters; a compressed file holds"
+            f" {MOST_WEIGHTS:,} at most"
         )
     base = Base(
         subject=Subject(architecture=architecture),
@@ -149,7 +181,7 @@ def sharing_problem(
         limits=config.limits,
         max_bytes=options.max_bytes,
         most_clusters=options.most_clusters,
-        range_accuracy=config.uncompressed.accuracy - options.largest_range_drop,
+        largest_drop=options.largest_range_drop,
         tuning=options.tuning,
         modulated=options.modulate,
     )

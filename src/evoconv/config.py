@@ -27,6 +27,7 @@ from evoconv.genomes.seed_list import read_seeds
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.option_text import UNSET, flag_of, parse_option, read_as
 from evoconv.options import Options
+from evoconv.paths import expanded, is_there
 from evoconv.problems.compress_options import CompressOptions, Uncompressed
 from evoconv.problems.fitness import FitnessOptions
 from evoconv.problems.options import SavingOptions
@@ -192,17 +193,17 @@ def configure(
 
 def _with_files_read(wanted: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with what files say in their place; what was given wins over a device."""
-    if isinstance(group_by := wanted.get("group_by"), str) and group_by.endswith(".csv"):
-        wanted["group_by"] = _from_anywhere(group_by)
+    if str(group_by := wanted.get("group_by")).lower().endswith(".csv"):
+        wanted["group_by"] = _from_anywhere(str(group_by))
     if (device := wanted.get("device")) is not None and device != UNSET:
         file = wanted.get("device_file")
-        found = find_device(device, None if file is None else Path(file).expanduser())
+        found = find_device(device, None if file is None else expanded(file))
         wanted = {**wanted, **found.options(), **given}
     for name in ("weights", "plan", "base_weights"):
         if isinstance(path := wanted.get(name), str | Path):
             wanted[name] = _from_anywhere(str(path))
     if isinstance(seeds := wanted.get("seeds"), str | Path):
-        wanted["seeds"] = read_as("--seeds", read_seeds, Path(seeds).expanduser())
+        wanted["seeds"] = read_as("--seeds", read_seeds, expanded(seeds))
     return wanted
 
 
@@ -285,8 +286,8 @@ def _check_recipe(flag: str, name: str, command: str) -> None:
 
 def _from_anywhere(path_or_name: str) -> str:
     """Return a path that still holds when the study is resumed from another folder."""
-    path = Path(path_or_name).expanduser()
-    return str(path.resolve()) if path.exists() else path_or_name
+    path = expanded(path_or_name)
+    return str(path.resolve()) if is_there(path) else path_or_name
 
 
 def _take(group: type[Options], wanted: dict[str, Any]) -> Any:

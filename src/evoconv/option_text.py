@@ -6,6 +6,7 @@ An option's name on the command line is its field's name with dashes and without
 
 from collections.abc import Callable
 from dataclasses import Field
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -47,6 +48,8 @@ def parse_option(owner: type[Options], one: "Field[Any]", value: object) -> Any:
     kind = _kind(owner, one.name)
     if value == UNSET and NoneType in get_args(get_type_hints(owner)[one.name]):
         return None
+    if isinstance(value, Path):
+        value = str(value)
     if not isinstance(value, str):
         return _checked(kind, one.name, tuple(value) if isinstance(value, list) else value)
     try:

@@ -6,13 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evoconv.artifacts import write_atomically
 from evoconv.base_network import measured, read_base, sharing_problem
 from evoconv.config import StudyConfig
 from evoconv.data.batches import Standardisation
-from evoconv.data.image_set import Declared, ImageSet
+from evoconv.data.image_set import ImageSet
 from evoconv.data.sources import load_image_set
 from evoconv.data.splits import SearchSplits, search_splits
 from evoconv.errors import ConfigError, StudyError
@@ -82,6 +80,7 @@ class Prepared:
             "source": self.config.source,
             "folder": str(image_set.folder),
             "digest": image_set.digest,
+            "splits": splits.digest,
             "classes": list(image_set.classes),
             "input_shape": list(image_set.input_shape),
             "standardisation": asdict(self.standardisation),
@@ -90,8 +89,6 @@ class Prepared:
             "num_training": len(splits.training),
             "num_validation": len(splits.folds[0][1]),
             "num_test": len(image_set) - len(splits.training),
-            "declared_test": bool((image_set.declared == Declared.TEST).any()),
-            "class_counts": np.bincount(image_set.labels, minlength=self.num_classes).tolist(),
             "notes": [*image_set.notes, *splits.notes],
         }
 
@@ -169,6 +166,12 @@ def prepare_again(
     prepared = _prepare(config, run, watch, standardise, weights)
     if data_note.get("digest") != prepared.image_set.digest:
         raise StudyError(f"the images of {config.source} have changed since the study began")
+    # None of a study from before that was kept.
+    if data_note.get("splits") not in (None, prepared.splits.digest):
+        raise StudyError(
+            f"the groups of {config.split.group_by} have changed since the study began: images that"
+            " it trained on would be tested on"
+        )
     return prepared
 
 

@@ -9,6 +9,10 @@ AFTERWARDS_S = 6.0
 # A command that has nothing yet may be late by this: better than to end with empty hands.
 _GRACE_S = 4.0
 _WANTED_EPOCHS = 8
+
+COMPRESSION_SHARE = 1 / 3
+"""Of a command's time, where a compression follows the search."""
+
 _SHORT_S = 600.0
 
 

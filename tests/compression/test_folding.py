@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from evoconv.compression.folding import fold_normalisations
+from evoconv.compression.folding import fold_normalisations, folded_names
 from evoconv.compression.network_tensors import number_tensors, set_tensors, shareable_names
 from evoconv.compression.sharing import Shareable
 from evoconv.compression.tensors import DenseTensor, SharedTensor
@@ -404,3 +404,38 @@ def _shareable(network: nn.Module) -> Shareable:
     return Shareable(
         numbers, {name: (name,) for name in shareable_names(network)}, bits=16, dense_bits=16
     )
+
+
+@pytest.mark.parametrize("eps", [1e-3, 1e-5])
+def test_what_was_folded_is_known_whatever_its_epsilon(eps: float) -> None:
+    network = as_trained(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, eps=eps)))
+    assert folded_names(network) == []
+    assert fold_normalisations(network, images((1, 6, 6))) == ("1",)
+    assert folded_names(network) == ["1"]
+    # In few bits its variance becomes 1.
+    network.state_dict()["1.running_var"].fill_(1.0)
+    assert folded_names(network) == ["1"]
+
+
+def test_a_normalisation_of_another_axis_is_left_alone() -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.norm = nn.Linear(6, 5), nn.BatchNorm1d(6)
+
+        def forward(self, x_NCHW: Tensor) -> Tensor:
+            made: Tensor = self.norm(self.layer(x_NCHW[:, 0]))
+            return made
+
+    check_left_alone(as_trained(Rows()), images((1, 6, 6)))
+
+
+def test_statistics_that_are_left_are_stored_well_enough() -> None:
+    network = as_trained(nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
+    network.state_dict()["2.running_var"].mul_(1e-4)
+    numbers = {name: one.numpy().copy() for name, one in number_tensors(network).items()}
+    small = Shareable(numbers, {"1.weight": ("1.weight",)}, bits=8, dense_bits=8)
+    stored = small.stored([2])
+    for name in ("0.running_var", "2.running_mean", "2.running_var"):
+        np.testing.assert_allclose(stored[name].values, numbers[name], rtol=1e-3, err_msg=name)
+    assert stored["2.bias"].bits == 8

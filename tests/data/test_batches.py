@@ -122,3 +122,12 @@ def test_erasing_blanks_at_most_the_share() -> None:
     blank = (out == 0).float()
     assert torch.equal(blank[:, 0], blank[:, 1])
     assert 0 < blank.mean((1, 2, 3)).max() <= 0.16
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_erased_rectangles_are_as_large_as_they_may_be(share: float) -> None:
+    images = torch.ones(3_000, 1, 10, 10)
+    out = augment(images, Augmentation(shift=0.0, erase=share), generator())
+    rows = (out == 0).any(3).sum((1, 2))
+    assert rows.max() == round(share * 10)
+    assert set(rows.tolist()) == set(range(round(share * 10) + 1))

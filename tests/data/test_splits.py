@@ -7,8 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evoconv.data.image_set import Declared, ImageSet, Preprocessing
-from evoconv.data.splits import SearchSplits, SplitOptions, search_splits
-from evoconv.data.test_split import test_indices as held_out
+from evoconv.data.partition import Indices
+from evoconv.data.splits import SearchSplits, SplitOptions, search_splits, training_indices
+from evoconv.data.test_split import test_indices
 from evoconv.errors import ConfigError, DataError
 from tests.data.files import draw, encode, load, tree_of, write_tree
 
@@ -33,6 +34,10 @@ def image_set(
         notes=(),
         digest="",
     )
+
+
+def held_out(images: ImageSet, options: SplitOptions, seed: int) -> Indices:
+    return test_indices(images, training_indices(images, options, seed))
 
 
 def check(images: ImageSet, options: SplitOptions, splits: SearchSplits, seed: int) -> None:

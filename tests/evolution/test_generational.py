@@ -87,3 +87,16 @@ def test_after_a_generation_without_a_survivor_comes_a_random_one() -> None:
     third = generation(search)
     assert len(third) == 5  # the elite lives on
     assert all(one.parents == () for one in third)
+
+
+def test_whoever_bred_a_generation_is_kept_until_all_of_it_is_told() -> None:
+    search = strategy(population=8)
+    tell_all(search, generation(search))
+    for _ in range(20):
+        born = search.ask(2)
+        settled = search.settled()
+        for one in born:
+            assert set(one.parents) <= {living.number for living in search.members()}
+            search.tell(measured(one))
+            # What comes back doesn't change what may depend on no worker's speed.
+            assert search.settled() == settled

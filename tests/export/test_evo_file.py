@@ -278,6 +278,21 @@ def _with_description(text: bytes) -> bytes:
     return with_checksum(b"EVO\x02" + bytes(4) + varint + head)
 
 
+def _with_values(**changed: list[float]) -> bytes:
+    content = described().to_dict()
+    content["standardisation"] |= changed
+    return _with_description(json.dumps(content).encode())
+
+
+def _with_wide_layers() -> bytes:
+    """Return a file whose weights are few, but whose maps are many and large."""
+    content = described().to_dict()
+    content["preprocessing"] |= {"height": 1024, "width": 1024}
+    wide = {"layer": "convolution", "filters": 65_536, "kernel": [1, 1]}
+    content["genome"] = {"features": [wide], "classifier": [], "reduction": "global-average"}
+    return _with_description(json.dumps(content).encode())
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -291,6 +306,10 @@ def _with_description(text: bytes) -> bytes:
         (_with_description(b'{"classes":99999999999}'), "can't have 99999999999 classes"),
         (_with_description(b'{"classes":true}'), "damaged"),
         (_with_description(b"3"), "damaged"),
+        (_with_values(mean=[10**400]), "damaged"),
+        (_with_values(std=[0.0]), "deviations above 0"),
+        (_with_values(mean=[float("nan")]), "of finite numbers"),
+        (_with_wide_layers(), "more than 1,073,741,824 values of one image"),
     ],
 )
 def test_what_is_no_such_file_is_refused_in_a_sentence(
@@ -303,13 +322,15 @@ def test_what_is_no_such_file_is_refused_in_a_sentence(
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("units", [10_000, 10**6])
-def test_a_network_too_large_is_refused_before_it_takes_memory(units: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("units", "most"), [(6_000, "67,108,864"), (10**6, "268,435,456")])
+def test_a_network_too_large_is_refused_before_it_takes_memory(
+    units: int, most: str, tmp_path: Path
+) -> None:
     content = described().to_dict()
     dense = {"layer": "dense", "units": units}
     content["genome"] = {"features": [], "classifier": [dense] * 4}
     forged = _with_description(json.dumps(content).encode())
-    with pytest.raises(DataError, match="weights, more than 67,108,864"):
+    with pytest.raises(DataError, match=f"weights, more than {most}"):
         opened(forged, tmp_path)
 
 

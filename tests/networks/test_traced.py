@@ -1,6 +1,7 @@
 """Modules of one's own as graphs: they give what they gave, and no graph can do harm."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from evoconv.networks.build import build_network
 from evoconv.networks.graph_network import KINDS, OPERATIONS
 from evoconv.networks.measured_cost import measured_cost
 from evoconv.networks.traced import traced
+from evoconv.networks.weights import tensors_to_bytes
 
 SHAPE = (3, 16, 16)
 CLASSES = 5
@@ -239,6 +241,15 @@ def does(operation: str, *takes: Any, **named: Any) -> Step:
             *(does("flatten", Made(0)), does("pad", Made(1), (0, 20_000))),
             does("chunk", Made(2), 20_000),
         ),
+        # Many small pieces that nobody takes.
+        graph_of(
+            *(does("flatten", Made(0)), does("pad", Made(1), (0, 8_000))),
+            *(does("chunk", Made(2), 8_000) for _ in range(100)),
+        ),
+        graph_of(
+            Step(does="a", is_layer=True, takes=(Made(0),)),
+            layers=(Layer(path="a", kind="LocalResponseNorm", options=(("size", 1 << 30),)),),
+        ),
         graph_of(does("cat", (Made(0),) * 10_000, 1), does("cat", (Made(1),) * 10_000, 1)),
         graph_of(
             Step(does="a", is_layer=True, takes=(Made(0),)),
@@ -322,3 +333,15 @@ def test_no_operations_do_more_than_be_refused(steps: list[Step]) -> None:
     except ConfigError:
         return
     network.eval()(torch.zeros(2, *SHAPE))
+
+
+def test_layers_that_have_one_weight_each_get_their_own_copy() -> None:
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    second.weight = first.weight
+    network = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(SHAPE), 8), first, nn.ReLU(), second)
+    network.append(nn.Linear(8, CLASSES))
+    graph, weights = traced(network, SHAPE, CLASSES)
+    assert tensors_to_bytes(weights)
+    rebuilt = build_network(graph, SHAPE, CLASSES)
+    rebuilt.load_state_dict(weights)
+    assert torch.equal(weights["2.weight"], weights["4.weight"])

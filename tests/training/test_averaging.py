@@ -114,3 +114,18 @@ def test_an_average_of_noisy_steps_is_better_than_the_last_of_them() -> None:
         away.append(abs(layer.weight.item()))
     average.show()
     assert abs(layer.weight.item()) < sum(away[-500:]) / 500 / 2
+
+
+def test_weights_that_are_arranged_anew_are_averaged_all_the_same() -> None:
+    # Of such a shape torch never knows whether it is arranged already.
+    layer = nn.Conv2d(1, 4, 1, bias=False)
+    average = WeightAverage(layer, decay=0.5)
+    before = layer.weight.detach().clone()
+    layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.no_grad():
+        layer.weight.add_(1.0)
+    average.step()
+    average.show()
+    torch.testing.assert_close(layer.weight.detach(), before + (1 - 2 / 11))
+    average.hide()
+    torch.testing.assert_close(layer.weight.detach(), before + 1)

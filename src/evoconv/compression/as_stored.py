@@ -53,17 +53,31 @@ def as_stored(
         dense_bits: of any other.
         together: names of tensors that have one codebook; all others have their own.
     """
-    found: dict[str, StoredTensor] = {}
-    for names in together:
-        if len(names) > 1:
-            width = bits if names[0] in shared else dense_bits
-            found |= _cheapest_together({name: tensors[name] for name in names}, width)
-    return {
-        name: found[name]
-        if name in found
-        else cheapest(values, bits if name in shared else dense_bits)
+    widths = {
+        name: bits if name in shared else width_of(name, values, dense_bits)
         for name, values in tensors.items()
     }
+    found: dict[str, StoredTensor] = {}
+    for names in together:
+        width = bits if names[0] in shared else dense_bits
+        alike = {name: tensors[name] for name in names if widths[name] == width}
+        if len(alike) > 1:
+            found |= _cheapest_together(alike, width)
+    return {
+        name: found[name] if name in found else cheapest(values, widths[name])
+        for name, values in tensors.items()
+    }
+
+
+def width_of(name: str, values: Floats, bits: Bits) -> Bits:
+    """Return in how many bits the values of a tensor that isn't shared are stored.
+
+    Running statistics have 16 at least: in 8, a small variance is 0. Those of a normalisation that
+    was folded are all equal, and need no more than others.
+    """
+    is_statistic = name.endswith(("running_mean", "running_var"))
+    is_constant = values.size > 1 and bool((values == values.flat[0]).all())
+    return 16 if is_statistic and bits == 8 and not is_constant else bits
 
 
 def account_of(

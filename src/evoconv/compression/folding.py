@@ -105,7 +105,10 @@ def _is_folded(module: nn.Module) -> bool:
     mean_O, variance_O = module.running_mean, module.running_var
     if mean_O is None or variance_O is None or mean_O.any():
         return False
-    return bool((module.weight == 1).all() and ((variance_O - 1).abs() <= _DIFFERENCE).all())
+    # Twice: stored in few bits, a variance of 1 - eps has become 1.
+    tolerance = max(_DIFFERENCE, 2 * module.eps)
+    is_one = (variance_O + module.eps - 1).abs() <= tolerance
+    return bool((module.weight == 1).all() and is_one.all())
 
 
 def _fold(folds: Sequence[_Fold], computes_the_same: Callable[[], bool]) -> list[_Fold]:
@@ -162,6 +165,8 @@ def _fold_of(name: str, layer: _Layer, normalisation: _Normalisation) -> _Fold |
     mean_O, variance_O = normalisation.running_mean, normalisation.running_var
     if mean_O is None or variance_O is None:
         return None
+    if len(mean_O) != len(layer.weight):  # it normalises another axis than the layer's channels
+        return None
     tensors += [mean_O, variance_O]
     scale_O = normalisation.weight / (variance_O + normalisation.eps).sqrt()
     bias_O = normalisation.bias - mean_O * scale_O
@@ -190,7 +195,3 @@ def _outputs(network: nn.Module, example: Tensor) -> list[Tensor]:
 def _is_near(new: Tensor, old: Tensor) -> bool:
     size = float(old.nan_to_num(0, 0, 0).abs().max())
     return torch.allclose(new, old, rtol=0, atol=_DIFFERENCE * size, equal_nan=True)
-
-
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)

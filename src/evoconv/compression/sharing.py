@@ -11,7 +11,7 @@ from math import log2
 
 import numpy as np
 
-from evoconv.compression.as_stored import Account, account_of, cheapest, split_like
+from evoconv.compression.as_stored import Account, account_of, cheapest, split_like, width_of
 from evoconv.compression.clustering import LayerClusterings
 from evoconv.compression.entropy import entropy_bits
 from evoconv.compression.layer_shares import LayerShares
@@ -77,10 +77,11 @@ class Shareable:
 
     def one_shared(self, book: str, count: int) -> dict[str, StoredTensor]:
         """Return all tensors as they are, but for those of one codebook, with so many values."""
-        whole: dict[str, StoredTensor] = {
-            name: DenseTensor(values=values) for name, values in self._tensors.items()
-        }
-        return whole | self._shared(book, count)
+        return self.as_it_is() | self._shared(book, count)
+
+    def as_it_is(self) -> dict[str, StoredTensor]:
+        """Return all tensors with none of them shared."""
+        return {name: DenseTensor(values=values) for name, values in self._tensors.items()}
 
     def stored(
         self, clusters: Sequence[int], modulation: Sequence[tuple[float, float]] = ()
@@ -90,7 +91,7 @@ class Shareable:
         ``modulation``: spread and focus of each; empty for plain clusters, which are made once.
         """
         found: dict[str, StoredTensor] = {
-            name: cheapest(values, self._dense_bits)
+            name: cheapest(values, width_of(name, values, self._dense_bits))
             for name, values in self._tensors.items()
             if name not in self.layers
         }
@@ -161,8 +162,12 @@ class Shareable:
     @cached_property
     def _dense_bits_stored(self) -> float:
         """What all other tensors take."""
-        others = [one for name, one in self._tensors.items() if name not in self.layers]
-        return sum(bits_of_each([cheapest(one, self._dense_bits) for one in others]))
+        others = [
+            cheapest(one, width_of(name, one, self._dense_bits))
+            for name, one in self._tensors.items()
+            if name not in self.layers
+        ]
+        return sum(bits_of_each(others))
 
 
 def _shared_by_rows(rows: Floats, count: int, bits: Bits, shape: tuple[int, ...]) -> SharedTensor:

@@ -197,7 +197,13 @@ def _erased(images_BCHW: Tensor, share: float, generator: torch.Generator) -> Te
     centre_x = _draw(0, width, count, images_BCHW, generator).view(-1, 1)
     rows = torch.arange(height, device=images_BCHW.device)
     columns = torch.arange(width, device=images_BCHW.device)
-    inside_BH = (2 * (rows - centre_y)).abs() < side_y
-    inside_BW = (2 * (columns - centre_x)).abs() < side_x
+    inside_BH = _is_within(rows - centre_y, side_y)
+    inside_BW = _is_within(columns - centre_x, side_x)
     # 0 is the mean of the standardised images.
     return images_BCHW.masked_fill((inside_BH[:, :, None] & inside_BW[:, None, :])[:, None], 0.0)
+
+
+def _is_within(away: Tensor, side: Tensor) -> Tensor:
+    """Return which places are in a stretch of that many, around its middle."""
+    first = -(side // 2)
+    return (first <= away) & (away < first + side)

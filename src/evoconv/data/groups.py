@@ -15,6 +15,7 @@ from evoconv.data.image_set import ImageSet
 from evoconv.data.partition import Indices
 from evoconv.data.raw_set import shortened
 from evoconv.errors import ConfigError, DataError
+from evoconv.paths import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def group_numbers(names: tuple[str, ...], group_by: str) -> Indices:
         DataError: an image without a group, or a CSV file that can't be read.
     """
     if group_by.lower().endswith(".csv"):
-        groups = _read_csv(Path(group_by).expanduser(), names)
+        groups = _read_csv(expanded(group_by), names)
     else:
         groups = _match(names, group_by)
     return np.unique(np.array(groups), return_inverse=True)[1].astype(np.int64)

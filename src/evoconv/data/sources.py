@@ -28,6 +28,7 @@ from evoconv.data.raw_set import RawSet, Source, shortened
 from evoconv.data.survey import Survey, survey
 from evoconv.errors import ConfigError, DataError
 from evoconv.options import Options, option
+from evoconv.paths import expanded, is_there
 
 MIN_SIDE = 4
 
@@ -114,8 +115,8 @@ def load_labelled(
 
 
 def _locate(source: str | Path, notify: Notify) -> Source:
-    path = Path(source).expanduser()
-    if path.exists():
+    path = expanded(source)
+    if is_there(path):
         if str(source) in KNOWN_NAMES:
             notify(f"reading the path {path} here, not the known set of that name")
         return locate_path(path)

@@ -6,6 +6,8 @@ side. The images that aren't in ``training`` are the test split, and ``test_spli
 ask for them.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +85,13 @@ class SearchSplits:
     training: Indices
     folds: tuple[Fold, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all indices."""
+        parts = [self.training, *(part for fold in self.folds for part in fold)]
+        listed = json.dumps([part.tolist() for part in parts])
+        return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def search_splits(image_set: ImageSet, options: SplitOptions, study_seed: int) -> SearchSplits:

@@ -7,12 +7,10 @@ import numpy as np
 
 from evoconv.data.image_set import ImageSet
 from evoconv.data.partition import Indices
-from evoconv.data.splits import SplitOptions, training_indices
 
 
-def test_indices(image_set: ImageSet, options: SplitOptions, seed: int) -> Indices:
-    """Return the indices of the test images, sorted; raises as ``search_splits`` does."""
-    training = training_indices(image_set, options, seed)
+def test_indices(image_set: ImageSet, training: Indices) -> Indices:
+    """Return the indices of the images that are not among ``training``, sorted."""
     return np.setdiff1d(np.arange(len(image_set)), training)
 
 

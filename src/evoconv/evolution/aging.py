@@ -51,6 +51,10 @@ class Aging:
         """Return the population, the best first."""
         return [one.individual for one in reversed(self._ranked)]
 
+    def settled(self) -> list[Individual]:
+        """Return the population: births don't wait for each other."""
+        return self.members()
+
     def entry(self) -> None:
         """Return None: every newcomer lives for a while."""
 

@@ -69,6 +69,10 @@ class Annealing:
         found = rank_again((one for one in self._chains if one is not None), self._objective)
         return [one.individual for one in reversed(found)]
 
+    def settled(self) -> list[Individual]:
+        """Return where the chains are: births don't wait for each other."""
+        return self.members()
+
     def entry(self) -> None:
         """Return None: a chain may step to anything."""
 

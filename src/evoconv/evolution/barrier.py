@@ -1,9 +1,10 @@
 """A barrier: individuals are born in lots, and a lot waits until all of the one before is told."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from evoconv.records import Individual
+from evoconv.evolution.selection import rank
+from evoconv.records import Individual, Objective
 
 
 class Barrier:
@@ -46,3 +47,48 @@ class Barrier:
         """Take an individual of this lot."""
         self._num_under_way -= 1
         self._told.append(individual)
+
+
+class InLots:
+    """A strategy behind a barrier: a subclass says who lives, and makes the next lot of them."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._barrier = Barrier(self._next_lot)
+
+    def ask(self, slots: int) -> list[Individual]:
+        """Return the next portion of the lot; nothing while some of it is under way."""
+        return self._barrier.ask(slots)
+
+    def tell(self, individual: Individual) -> None:
+        """Take an individual of this lot."""
+        self._barrier.tell(individual)
+
+    def members(self) -> list[Individual]:
+        """Return who lives and what is measured of this lot, the best first."""
+        return self._best_first([*self._living(), *self._barrier.told])
+
+    def settled(self) -> list[Individual]:
+        """Return who lives, the best first: this lot was bred from them."""
+        return self._best_first(self._living())
+
+    def entry(self) -> None:
+        """Return None: whoever is measured is let in."""
+
+    def num_generations(self) -> int:
+        """Return how many lots have been told whole."""
+        return self._barrier.num_complete
+
+    def _next_lot(self, told: list[Individual]) -> list[Individual]:
+        """Return one individual or more, given the lot before, by number; nobody at first."""
+        raise NotImplementedError
+
+    def _living(self) -> list[Individual]:
+        """Return those that this lot was bred from, and that the next may be."""
+        raise NotImplementedError
+
+    def _best_first(self, individuals: Iterable[Individual]) -> list[Individual]:
+        """Return those that were measured, the fittest first."""
+        measured = (one for one in individuals if one.measurement is not None)
+        ranked = sorted((rank(one, self._objective) for one in measured), reverse=True)
+        return [one.individual for one in ranked]

@@ -28,10 +28,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from evoconv.evolution.barrier import Barrier
+from evoconv.evolution.barrier import InLots
 from evoconv.evolution.breeding import Draft, Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, rank, select_parent
+from evoconv.evolution.selection import Member, select_parent
 from evoconv.evolution.strategy import BlockSpace
 from evoconv.genomes.blocks import Blocks, cross_strides
 from evoconv.records import Individual, Objective
@@ -68,17 +68,16 @@ class _Living(NamedTuple):
     blocks: Blocks
 
 
-class Gradient:
+class Gradient(InLots):
     """Gradient step, crossover among similar, mutation: each a lot behind a barrier."""
 
     def __init__(
         self, space: BlockSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
     ) -> None:
+        super().__init__(objective)
         self._space = space
         self._options = options
-        self._objective = objective
         self._nursery = Nursery(space, options, seed)
-        self._barrier = Barrier(self._next_lot)
         self._population: list[_Living] = []
         self._size = options.population
         # Of one iteration, and which comes next. Random lots come before.
@@ -88,27 +87,12 @@ class Gradient:
         self._drawn: dict[int, Blocks] = {}  # of those under way
         self._replaces: dict[int, int] = {}  # of a step: whose place each takes
 
-    def ask(self, slots: int) -> list[Individual]:
-        """Return the next portion of the lot; nothing while some of it is under way."""
-        return self._barrier.ask(slots)
-
-    def tell(self, individual: Individual) -> None:
-        """Take an individual of this lot."""
-        self._barrier.tell(individual)
-
-    def members(self) -> list[Individual]:
-        """Return the population and what is measured of this lot, the best first."""
-        measured = [one for one in self._barrier.told if one.measurement is not None]
-        ranked = [rank(one, self._objective) for one in measured]
-        ranked += [_as_member(one) for one in self._population]
-        return [one.individual for one in sorted(ranked, reverse=True)]
-
-    def entry(self) -> None:
-        """Return None: whoever is measured is let in."""
-
     def num_generations(self) -> int:
         """Return how many iterations are complete; the first population is none."""
         return max(0, self._barrier.num_complete - self._num_random) // len(self._lots)
+
+    def _living(self) -> list[Individual]:
+        return [one.individual for one in self._population]
 
     def _next_lot(self, told: list[Individual]) -> list[Individual]:
         self._let_in(told)

@@ -7,11 +7,12 @@ survivor is not measured again. Objectives are the measure (with neither target 
 ``COSTS``.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from evoconv.evolution.barrier import Barrier
+from evoconv.evolution.barrier import InLots
 from evoconv.evolution.breeding import Nursery
 from evoconv.evolution.options import EvolutionOptions
 from evoconv.evolution.pareto import crowded_order, oriented
@@ -20,38 +21,21 @@ from evoconv.evolution.strategy import Space
 from evoconv.records import Individual, Objective
 
 
-class NSGA2:
+class NSGA2(InLots):
     """As many children as parents, and of both the better half by front and crowding survives."""
 
     def __init__(
         self, space: Space[Any], options: EvolutionOptions, objective: Objective, seed: int
     ) -> None:
+        super().__init__(objective)
         self._options = options
-        self._objective = objective
         self._nursery = Nursery(space, options, seed)
-        self._barrier = Barrier(self._next_generation)
         self._survivors: list[Individual] = []
 
-    def ask(self, slots: int) -> list[Individual]:
-        """Return the next portion of the generation; nothing while some of it is under way."""
-        return self._barrier.ask(slots)
+    def _living(self) -> list[Individual]:
+        return self._survivors
 
-    def tell(self, individual: Individual) -> None:
-        """Take an individual of this generation."""
-        self._barrier.tell(individual)
-
-    def members(self) -> list[Individual]:
-        """Return the survivors and what is measured of this generation, the best first."""
-        return self._sorted([*self._survivors, *self._barrier.told])
-
-    def entry(self) -> None:
-        """Return None: it doesn't hang on one fitness who survives."""
-
-    def num_generations(self) -> int:
-        """Return how many generations have been told whole."""
-        return self._barrier.num_complete
-
-    def _sorted(self, individuals: list[Individual]) -> list[Individual]:
+    def _best_first(self, individuals: Iterable[Individual]) -> list[Individual]:
         """Return those that were measured, the best by front and crowding first."""
         measured = sorted(
             (one for one in individuals if one.measurement is not None),
@@ -62,11 +46,11 @@ class NSGA2:
             return []
         return [measured[place] for place in crowded_order(np.array(values))]
 
-    def _next_generation(self, told: list[Individual]) -> list[Individual]:
+    def _next_lot(self, told: list[Individual]) -> list[Individual]:
         for one in told:
             self._nursery.remember(one)
         num_births = self._options.population
-        self._survivors = self._sorted([*self._survivors, *told])[:num_births]
+        self._survivors = self._best_first([*self._survivors, *told])[:num_births]
         if not self._survivors:
             return [self._nursery.random() for _ in range(num_births)]
         ranked = [

@@ -32,6 +32,10 @@ class RandomSearch:
         """Return nobody: random individuals have no parents."""
         return []
 
+    def settled(self) -> list[Individual]:
+        """Return nobody: births don't wait for each other."""
+        return self.members()
+
     def entry(self) -> None:
         """Return None: there is no population to enter."""
 

@@ -45,6 +45,10 @@ class SteadyState:
         """Return the population, the best first."""
         return [one.individual for one in reversed(self._ranked)]
 
+    def settled(self) -> list[Individual]:
+        """Return the population: births don't wait for each other."""
+        return self.members()
+
     def entry(self) -> float | None:
         """Return the fitness of the worst, who would have to go; None while there is room."""
         is_full = len(self._ranked) == self._options.population

@@ -90,6 +90,12 @@ class Strategy(Protocol):
     def members(self) -> list[Individual]:
         """Return the individuals that may still become parents, the best first."""
 
+    def settled(self) -> list[Individual]:
+        """Return those members that are the same however many workers there are, the best first.
+
+        Where nobody waits for the others that is nobody's promise, and it is all of them.
+        """
+
     def entry(self) -> float | None:
         """Return the fitness that a newcomer must exceed to live; None where all are let in."""
 

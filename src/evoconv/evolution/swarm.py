@@ -16,10 +16,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from evoconv.evolution.barrier import Barrier
+from evoconv.evolution.barrier import InLots
 from evoconv.evolution.breeding import Draft, Nursery
 from evoconv.evolution.options import EvolutionOptions
-from evoconv.evolution.selection import Member, rank, rank_again
+from evoconv.evolution.selection import Member, rank
 from evoconv.evolution.strategy import CellSpace
 from evoconv.records import Individual, Objective
 
@@ -45,40 +45,20 @@ class _Point:
         self.best_place = place
 
 
-class _Swarm:
+class _Swarm(InLots):
     """Points that all move, wait for what they find, and move again."""
 
     def __init__(
         self, space: CellSpace[Any], options: EvolutionOptions, objective: Objective, seed: int
     ) -> None:
+        super().__init__(objective)
         self._space = space
         self._options = options
-        self._objective = objective
         self._nursery = Nursery(space, options, seed)
-        self._barrier = Barrier(self._next_lot)
         self._points: list[_Point] = []
 
-    def ask(self, slots: int) -> list[Individual]:
-        """Return the next portion of the lot; nothing while some of it is under way."""
-        return self._barrier.ask(slots)
-
-    def tell(self, individual: Individual) -> None:
-        """Take an individual of this lot."""
-        self._barrier.tell(individual)
-
-    def members(self) -> list[Individual]:
-        """Return the best that each point met and what is measured of this lot, the best first."""
-        told = [one for one in self._barrier.told if one.measurement is not None]
-        known = [rank(one, self._objective) for one in told]
-        known += [one.best for one in self._points if one.best is not None]
-        return [one.individual for one in reversed(rank_again(known, self._objective))]
-
-    def entry(self) -> None:
-        """Return None: a point moves whatever it found."""
-
-    def num_generations(self) -> int:
-        """Return how many lots have been told whole."""
-        return self._barrier.num_complete
+    def _living(self) -> list[Individual]:
+        return [one.best.individual for one in self._points if one.best is not None]
 
     def _move(self, point: _Point, leader: _Point) -> _Move:
         """Return how a point moves; the leader is the one that met the best of all."""

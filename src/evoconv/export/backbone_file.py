@@ -20,6 +20,7 @@ from evoconv.networks.backbone import BACKBONES, find_backbone
 from evoconv.networks.foreign import foreign_weights, is_foreign
 from evoconv.networks.pretrained import fitting, read_weight_file
 from evoconv.networks.weights import read_tensors, tensors_to_bytes
+from evoconv.paths import expanded
 
 # As torchvision's documentation of its weights says.
 _USUAL_SIZE, _SMALL_SIZE = (224, 224), (32, 32)
@@ -97,7 +98,7 @@ def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
     """
     if is_foreign(weights):
         return _of_package(weights, backbone)
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     folder = path / "best" if (path / "best").is_dir() else path
     if path.name == MODEL_FILES[0] and (path.parent / MODEL_FILES[1]).is_file():
         folder = path.parent  # what belongs to it lies beside it

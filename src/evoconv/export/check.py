@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from evoconv.data.image_set import open_image_set
-from evoconv.data.splits import SplitOptions
+from evoconv.data.splits import SplitOptions, training_indices
 from evoconv.errors import EvoconvError
 from evoconv.export.classifier import Classifier
 from evoconv.export.evo_file import require_same
@@ -27,14 +27,29 @@ from evoconv.study.finished import COMPRESSED_NAME
 _TOLERANCE = 1e-3
 
 
-def check_saved(run: Path, cache: Path, split: SplitOptions, seed: int) -> dict[str, Any]:
+def check_saved(
+    run: Path, cache: Path, split: SplitOptions, seed: int, *, repeat: int = 0
+) -> dict[str, Any]:
     """Return what the fresh process found: images compared, and the latency of one image.
+
+    Args:
+        run: the folder of the finished network.
+        cache: the images.
+        split: how they were divided.
+        seed: the study's.
+        repeat: which of its trainings was saved.
 
     Raises:
         EvoconvError: the saved network doesn't give the predictions that were measured, or its
             compressed file, which is removed then, holds another one.
     """
-    question = {"run": str(run), "cache": str(cache), "split": asdict(split), "seed": seed}
+    question = {
+        "run": str(run),
+        "cache": str(cache),
+        "split": asdict(split),
+        "seed": seed,
+        "logits": f"repeat-{repeat}.npz",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "evoconv.export.check"],
         input=json.dumps(question),
@@ -62,14 +77,14 @@ def _check(question: dict[str, Any]) -> dict[str, Any]:
     if (packed := run / COMPRESSED_NAME).is_file():
         require_same(packed, classifier.description, classifier.model)
     split = SplitOptions(**question["split"])
+    image_set = open_image_set(Path(question["cache"]))
     logits, _ = test_logits(
         classifier.model,
-        open_image_set(Path(question["cache"])),
+        image_set,
         classifier.standardisation,
-        split,
-        question["seed"],
+        training_indices(image_set, split, question["seed"]),
     )
-    with np.load(run / "test" / "repeat-0.npz", allow_pickle=False) as stored:
+    with np.load(run / "test" / question["logits"], allow_pickle=False) as stored:
         before = stored["logits"]
     if before.shape != logits.shape:
         raise EvoconvError("the test images are not those that were measured")

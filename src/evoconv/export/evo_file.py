@@ -19,7 +19,7 @@ from evoconv.compression.network_tensors import number_tensors, set_tensors
 from evoconv.compression.tensor_stream import Shape, read_tensors, write_tensors
 from evoconv.compression.tensors import StoredTensor
 from evoconv.errors import DataError, EvoconvError, MissingExtra, StudyError
-from evoconv.export.model_file import ModelDescription, description_from
+from evoconv.export.model_file import DAMAGE, ModelDescription, description_from
 
 SUFFIX = ".evo"
 # While it is read, a network takes about 20 bytes for each of its weights.
@@ -66,6 +66,9 @@ def evo_bytes(description: ModelDescription, tensors: Mapping[str, StoredTensor]
     Args:
         description: of which the tensors are.
         tensors: all of the network's parameters and statistics, by their names in torch.
+
+    Raises:
+        DataError: the description is too long for one.
     """
     shapes = tensor_shapes(description)
     assert {name: one.values.shape for name, one in tensors.items()} == shapes
@@ -73,6 +76,11 @@ def evo_bytes(description: ModelDescription, tensors: Mapping[str, StoredTensor]
     if description.classes == _numbered(len(description.classes)):
         content["classes"] = len(description.classes)
     text = json.dumps(content, separators=(",", ":")).encode()
+    if len(text) > _MOST_TEXT:
+        raise DataError(
+            f"the description of the network and its classes takes {len(text):,} bytes;"
+            f" a {SUFFIX} file holds {_MOST_TEXT:,} at most"
+        )
     deflate = zlib.compressobj(9, wbits=_RAW_DEFLATE, memLevel=9, zdict=_LIKELY)
     head = deflate.compress(text) + deflate.flush()
     body = _as_varint(len(head)) + head + write_tensors([tensors[name] for name in shapes])
@@ -110,7 +118,7 @@ def read_evo(path: Path) -> tuple[ModelDescription, dict[str, StoredTensor]]:
         return _read(content)
     except MissingExtra:
         raise
-    except (EvoconvError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except DAMAGE as error:
         raise DataError(f"{path} is no compressed network, or damaged: {error}") from error
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from evoconv.data.batches import ImageTensor, Standardisation
 from evoconv.data.image_set import ImageSet, Pixels
-from evoconv.data.splits import SplitOptions
+from evoconv.data.partition import Indices
 from evoconv.data.test_split import test_indices
 from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
@@ -43,15 +43,13 @@ class TrainFinal:
     """The task that trains a network on every training image, then tests it."""
 
     training: FullTraining
-    split: SplitOptions
-    study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:
         """Return the trained network; raises as ``FullTraining.on`` does."""
         rows = workplace.splits.training
         network, reports = self.training.on(rows, workplace, control)
         curve = tuple(curve_points(reports, fold=0))
-        return _tested(network, workplace, self.split, self.study_seed, curve, len(rows))
+        return _tested(network, workplace, curve, len(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +60,12 @@ class TestEvolved:
 
     subject: Subject
     evolved: EvolvedWeights
-    split: SplitOptions
-    study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:  # noqa: ARG002
         """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
         network = self.evolved.network(self.subject, workplace)
         trained_on = len(workplace.splits.folds[0][0])
-        return _tested(network, workplace, self.split, self.study_seed, (), trained_on)
+        return _tested(network, workplace, (), trained_on)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +76,6 @@ class TestSaved:
 
     subject: Subject
     file: Path
-    split: SplitOptions
-    study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> FinalTraining:  # noqa: ARG002
         """Return the tested network; ``StudyError`` where its weights are missing or damaged."""
@@ -92,22 +86,21 @@ class TestSaved:
         except OSError as error:
             raise StudyError(f"{self.file} can't be read: {error.strerror or error}") from error
         load_weights(network, content)
-        return _tested(network, workplace, self.split, self.study_seed, (), 0)
+        return _tested(network, workplace, (), 0)
 
 
 def test_logits(
     network: nn.Module,
     image_set: ImageSet,
     standardisation: Standardisation,
-    split: SplitOptions,
-    study_seed: int,
+    training: Indices,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return logits (N, K) and labels (N,) of the test split.
+    """Return logits (N, K) and labels (N,) of the test split: of what is not among ``training``.
 
     Computed as the saved network will be used elsewhere: on a CPU in float32, whatever it was
     trained in, so that a fresh process can reproduce them.
     """
-    rows = test_indices(image_set, split, study_seed)
+    rows = test_indices(image_set, training)
     source = ImageTensor(image_set.images, image_set.labels, standardisation, torch.device("cpu"))
     logits = predict_logits(network, source, torch.from_numpy(rows), Precision())
     return logits.numpy(), image_set.labels[rows]
@@ -116,9 +109,9 @@ def test_logits(
 test_logits.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest
 
 
-def test_pixels(image_set: ImageSet, split: SplitOptions, study_seed: int) -> Pixels:
+def test_pixels(image_set: ImageSet, training: Indices) -> Pixels:
     """Return the pixels of the test split, (N, H, W, C), in the order of ``test_logits``."""
-    return image_set.images[test_indices(image_set, split, study_seed)]
+    return image_set.images[test_indices(image_set, training)]
 
 
 test_pixels.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest
@@ -127,13 +120,14 @@ test_pixels.__test__ = False  # type: ignore[attr-defined]  # the name is no inv
 def _tested(
     network: nn.Module,
     workplace: Workplace,
-    split: SplitOptions,
-    study_seed: int,
     curve: tuple[CurvePoint, ...],
     num_images: int,
 ) -> FinalTraining:
     logits, labels = test_logits(
-        network, workplace.image_set, workplace.tensor.standardisation, split, study_seed
+        network,
+        workplace.image_set,
+        workplace.tensor.standardisation,
+        workplace.splits.training,
     )
     return FinalTraining(
         weights=weights_to_bytes(network),

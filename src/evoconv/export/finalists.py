@@ -45,6 +45,7 @@ class Finalists:
         setting: how the final network will be trained.
         num_images: how many images of the search a finalist is trained on.
         time_left_s: seconds for finalists and the final training together; None without limit.
+        judge: puts into a measurement what a function in Python says of it, where there is one.
     """
 
     storage: Storage
@@ -56,6 +57,7 @@ class Finalists:
     study_seed: int
     num_images: int
     time_left_s: float | None
+    judge: Callable[[Measurement], Measurement] = lambda measurement: measurement
 
     def choose(
         self,
@@ -110,7 +112,7 @@ class Finalists:
 
     def _known(self, rows: list[dict[str, Any]]) -> list[Individual]:
         """Return those that were trained in full, with what that measured."""
-        measured = [_in_full(self.storage.trial(row["trial"]), row) for row in rows]
+        measured = [self._in_full(self.storage.trial(row["trial"]), row) for row in rows]
         return [one for one in measured if one is not None]
 
     def _is_short_of_target(self, individual: Individual) -> bool:
@@ -143,12 +145,10 @@ class Finalists:
             time_limit_s=limit_s,
         )
 
-
-def _in_full(trial: Trial, row: dict[str, Any]) -> Individual | None:
-    """Return the individual with what its full training measured; None if that failed."""
-    known = trial.individual.measurement
-    if "values" not in row or known is None:
-        return None
-    return replace(
-        trial.individual, measurement=Measurement(values={**known.values, **row["values"]})
-    )
+    def _in_full(self, trial: Trial, row: dict[str, Any]) -> Individual | None:
+        """Return the individual with what its full training measured; None if that failed."""
+        known = trial.individual.measurement
+        if "values" not in row or known is None:
+            return None
+        measured = self.judge(Measurement(values={**known.values, **row["values"]}))
+        return replace(trial.individual, measurement=measured)

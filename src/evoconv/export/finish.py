@@ -1,12 +1,13 @@
 """The end of a study: the best individual retrained, tested once, and saved; a baseline beside it.
 
 What was done is stored row by row, so that an interrupted end goes on where it stopped. The
-network in ``best/`` is the first repeat, never the best one on the test images.
+network in ``best/`` is the first repeat, or the first of those that didn't fail; never the best one
+on the test images.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from evoconv.artifacts import WeightFiles, write_atomically
-from evoconv.data.splits import SplitOptions
 from evoconv.errors import EvoconvError, StudyError
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
@@ -53,7 +53,6 @@ class Finish:
     weights: WeightFiles
     options: FinalOptions
     setting: TrainingSetting
-    split: SplitOptions
     study_seed: int
     best: Trial
     subject: Subject
@@ -72,13 +71,19 @@ class Finish:
             EvoconvError: no training and no stored weights could be tested.
         """
         kept, why = self._which_weights()
+        repeats = 1 if kept == "evolved" else self.options.repeats
         note = self.storage.note(self.note_name) or {"trial": self.best.number, "rows": []}
+        if saved_repeat(note["rows"]) is not None and note["kept"] != kept:
+            if kept == "evolved":  # no time for more: what was trained before stays
+                kept, why, repeats = note["kept"], note["why"], 0
+            else:  # there was no time before
+                note["rows"] = [row for row in note["rows"] if row["name"] != "repeat"]
         note |= {"kept": kept, "why": why}
-        self._do(executor, watch, note, self._jobs(kept, note["rows"], executor.num_slots))
-        if not any(row["name"] == "repeat" for row in note["rows"]):
+        self._do(executor, watch, note, self._jobs(kept, repeats, note["rows"], executor.num_slots))
+        if saved_repeat(note["rows"]) is None:
             note |= {"kept": "evolved", "why": note.get("failure", "the final training failed")}
             self._do(executor, watch, note, {0: ("repeat", self._evolved())})
-        if not any(row["name"] == "repeat" for row in note["rows"]):
+        if saved_repeat(note["rows"]) is None:
             raise EvoconvError(f"the best network could not be finished: {note.get('failure')}")
         return note
 
@@ -95,21 +100,21 @@ class Finish:
         return self.options.final, ""
 
     def _jobs(
-        self, kept: str, done: list[dict[str, Any]], slots: int
+        self, kept: str, repeats: int, done: list[dict[str, Any]], slots: int
     ) -> dict[int, tuple[str, _Task]]:
         """Return the trainings still to be done: number → (row's name, task)."""
         is_trained = kept != "evolved"
-        repeats = self.options.repeats if is_trained else 1
-        have = {(row["name"], row["number"]) for row in done}
+        have = {row["number"] for row in done if row["name"] == "repeat"}
         limit_s, baseline_limit_s = self._time_limits(repeats if is_trained else 0, slots)
         jobs: dict[int, tuple[str, _Task]] = {}
-        for number in range(repeats):
+        for number in set(range(repeats)) - have:
             task = self._trained(number, kept, limit_s) if is_trained else self._evolved()
             jobs[number] = ("repeat", task)
         has_time = baseline_limit_s is None or baseline_limit_s >= 1.0
-        if self.baseline_file is not None or (self.options.baseline and has_time):
-            jobs[repeats] = ("baseline", self._baseline(baseline_limit_s))
-        return {number: job for number, job in jobs.items() if (job[0], number) not in have}
+        is_wanted = self.baseline_file is not None or (self.options.baseline and has_time)
+        if is_wanted and not any(row["name"] == "baseline" for row in done):
+            jobs[self.options.repeats] = ("baseline", self._baseline(baseline_limit_s))
+        return jobs
 
     def _time_limits(self, repeats: int, slots: int) -> tuple[float | None, float | None]:
         """Return seconds for each repeat and for the baseline; None for no limit.
@@ -130,12 +135,7 @@ class Finish:
 
     def _baseline(self, limit_s: float | None) -> TrainFinal | TestSaved:
         if self.baseline_file is not None:
-            return TestSaved(
-                subject=self.baseline,
-                file=self.baseline_file,
-                split=self.split,
-                study_seed=self.study_seed,
-            )
+            return TestSaved(subject=self.baseline, file=self.baseline_file)
         return self._training(self.baseline, Purpose.BASELINE, 0, limit_s)
 
     def _training(
@@ -156,18 +156,11 @@ class Finish:
                 ),
                 time_limit_s=limit_s,
                 start=start,
-            ),
-            split=self.split,
-            study_seed=self.study_seed,
+            )
         )
 
     def _evolved(self) -> TestEvolved:
-        return TestEvolved(
-            subject=self.subject,
-            evolved=self._weights_of_search,
-            split=self.split,
-            study_seed=self.study_seed,
-        )
+        return TestEvolved(subject=self.subject, evolved=self._weights_of_search)
 
     @property
     def _weights_of_search(self) -> EvolvedWeights:
@@ -185,7 +178,7 @@ class Finish:
 
         def ended(outcome: Outcome) -> None:
             if outcome.failure is None:
-                note["rows"].append(self._keep(titles[outcome.number], outcome))
+                note["rows"].append(self._keep(titles[outcome.number], outcome, note["rows"]))
             else:
                 note["failure"] = f"{titles[outcome.number]}: {outcome.failure}"
             self.storage.set_note(self.note_name, note)
@@ -193,12 +186,13 @@ class Finish:
         tasks = {number: task for number, (_, task) in jobs.items()}
         run_handful(executor, tasks, ended, watch, titles)
 
-    def _keep(self, name: str, outcome: Outcome) -> dict[str, Any]:
+    def _keep(self, name: str, outcome: Outcome, done: list[dict[str, Any]]) -> dict[str, Any]:
         """Save what a training gave; return its row."""
         result: FinalTraining = outcome.result
         file = self.folder / "test" / f"{name}-{outcome.number}.npz"
         _save_logits(file, result)
-        if is_kept(name, outcome.number):
+        saved = saved_repeat(done)
+        if name == "repeat" and (saved is None or outcome.number < saved):
             save_model(self.folder / "best", self.description, result.weights)
         spent = self._cost_of(name)
         return {
@@ -220,9 +214,9 @@ class Finish:
         return self.baseline_cost.as_values() if name == "baseline" else measured.values
 
 
-def is_kept(name: str, number: int) -> bool:
-    """Return whether that row's network is the one kept in ``best``: not the quickest repeat."""
-    return name == "repeat" and number == 0
+def saved_repeat(rows: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return which repeat is the one in ``best``: the first, not the quickest; None without any."""
+    return min((row["number"] for row in rows if row["name"] == "repeat"), default=None)
 
 
 def _save_logits(file: Path, result: FinalTraining) -> None:

@@ -7,19 +7,25 @@ may come from elsewhere, so both are checked and neither can run code.
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from evoconv.artifacts import write_atomically
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
-from evoconv.errors import DataError, EvoconvError, StudyError
+from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
 from evoconv.genomes.architecture import Architecture, read_architecture
 from evoconv.networks.build import build_network
+from evoconv.networks.moderation import require_moderate
 from evoconv.networks.weights import load_weights
+
+DAMAGE = (EvoconvError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+"""What reading a description that isn't one can raise."""
 
 _FORMAT = 1
 MODEL_FILES = ("model.safetensors", "model.json")
@@ -48,8 +54,16 @@ class ModelDescription:
         """Return the network with whatever weights: for stored ones.
 
         Raises:
-            ConfigError: its architecture doesn't fit its images.
+            ConfigError: its architecture doesn't fit its images, or is too large.
         """
+        try:
+            with torch.device("meta"):
+                require_moderate(self._built(), self.input_shape)
+        except (RuntimeError, OverflowError) as error:  # torch's word for impossible sizes
+            raise ConfigError(f"the network can't be built: {error!s:.200}") from error
+        return self._built()
+
+    def _built(self) -> nn.Module:
         return build_network(self.architecture, self.input_shape, len(self.classes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,13 +137,13 @@ def _read(folder: Path) -> tuple[ModelDescription, str]:
         content = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
     except OSError as error:
         raise StudyError(f"no saved model in {folder}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error}") from error
     try:
         if content["format"] != _FORMAT:
             raise DataError(f"format {content['format']} is unknown to this version")
         return description_from(content), str(content["weights_sha256"])
-    except (EvoconvError, KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise StudyError(f"{folder / _DESCRIPTION} is damaged: {error!s}") from error
 
 
@@ -137,8 +151,7 @@ def description_from(content: Any) -> ModelDescription:
     """Return what ``to_dict`` gave, after JSON.
 
     Raises:
-        EvoconvError, KeyError, TypeError, ValueError: it is something else; it may come from
-            anywhere.
+        DAMAGE: it is something else; it may come from anywhere.
     """
     classes = content["classes"]
     if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
@@ -156,4 +169,8 @@ def description_from(content: Any) -> ModelDescription:
     channels = description.preprocessing.channels
     if len(classes) < 2 or {len(standardisation.mean), len(standardisation.std)} != {channels}:
         raise DataError("classes, channels and standardisation don't fit each other")
+    if not all(map(math.isfinite, standardisation.mean)) or not all(
+        0 < one < math.inf for one in standardisation.std
+    ):
+        raise DataError("a standardisation must be of finite numbers, and its deviations above 0")
     return description

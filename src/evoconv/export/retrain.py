@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evoconv.data.splits import SplitOptions
 from evoconv.execution.executor import Control, Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
 from evoconv.export.final import test_logits
@@ -32,8 +31,6 @@ class Retraining:
 
     way: str
     training: FullTraining
-    split: SplitOptions
-    study_seed: int
 
     def __call__(self, workplace: Workplace, control: Control) -> dict[str, Any]:
         """Return the measures on ``validation`` and ``test`` images, and the epochs trained.
@@ -56,8 +53,7 @@ class Retraining:
             network,
             workplace.image_set,
             workplace.tensor.standardisation,
-            self.split,
-            self.study_seed,
+            workplace.splits.training,
         )
         return {
             "validation": validated,

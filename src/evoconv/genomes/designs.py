@@ -46,6 +46,8 @@ def usual_designs(
     for form in _forms(options, input_shape):
         for width in range(_WIDEST, 0, -1):
             topology = _design(form, width, options, input_shape)
+            if len(topology.features) > options.max_features:
+                break
             if is_feasible(topology):
                 designs[topology] = None
                 break
@@ -53,7 +55,7 @@ def usual_designs(
 
 
 def _forms(options: SpaceOptions, input_shape: tuple[int, int, int]) -> Iterator[_Form]:
-    """Yield those that the space can have, the likeliest first."""
+    """Yield those whose kinds of layers the space has, the likeliest first."""
     side, most_stages = min(input_shape[1:]), 1
     while side > _LAST_SIDE:
         side, most_stages = -(-side // 2), most_stages + 1
@@ -66,15 +68,13 @@ def _forms(options: SpaceOptions, input_shape: tuple[int, int, int]) -> Iterator
     for num_stages, count, is_strided, is_reduced in product(
         (most_stages, most_stages - 1), (1, 2), ways, (False, True) if is_flat else (False,)
     ):
-        form = _Form(
-            num_stages=num_stages,
-            convolutions=count,
-            is_strided=is_strided,
-            is_reduced=is_reduced,
-        )
-        layers = num_stages * count + (0 if is_strided else num_stages - 1 + is_reduced)
-        if num_stages >= 1 and layers <= options.max_features:
-            yield form
+        if num_stages >= 1:
+            yield _Form(
+                num_stages=num_stages,
+                convolutions=count,
+                is_strided=is_strided,
+                is_reduced=is_reduced,
+            )
 
 
 def _design(

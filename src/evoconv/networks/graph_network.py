@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.network_graph import Layer, Made, NetworkGraph, Span, Value
+from evoconv.networks.moderation import Counted, check_weights
 
-_MOST_WEIGHTS = 1 << 28
-# All steps together, for one image.
-_MOST_ACTIVATIONS = 1 << 28
+# Of one image, in all operations together.
+_MOST_VALUES = 1 << 28
 _MOST_PIECES = 10_000
 _LARGEST_NUMBER = 1 << 40
 
@@ -201,7 +201,11 @@ class GraphNetwork(nn.Module):
             for source in step.sources()
         }
         self._done_with = [
-            [one for one in step.sources() if last_use[one] == number and one != graph.gives]
+            [
+                one
+                for one in (*step.sources(), number)
+                if last_use.get(one, number) == number and one != graph.gives
+            ]
             for number, step in enumerate(graph.steps, 1)
         ]
 
@@ -235,7 +239,7 @@ def build_graph(
         ConfigError: it can't be built, doesn't fit the images or the classes, or is too large.
     """
     try:
-        with torch.device("meta"), torch.inference_mode():
+        with torch.device("meta"), torch.inference_mode(), Counted(_MOST_VALUES):
             _try(GraphNetwork(graph).eval(), torch.zeros(1, *input_shape), num_classes)
     except ConfigError:
         raise
@@ -246,22 +250,13 @@ def build_graph(
 
 
 def _try(network: GraphNetwork, image: Tensor, num_classes: int) -> None:
-    num_weights = sum(one.numel() for one in network.state_dict().values())
-    if num_weights > _MOST_WEIGHTS:
-        raise ConfigError(f"the network has {num_weights:,} weights, more than {_MOST_WEIGHTS:,}")
-    num_values = 0
+    check_weights(network)
 
     def look(result: object) -> None:
-        nonlocal num_values
         for one in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(one, Tensor):
-                num_values += one.numel()
-            elif not isinstance(one, int | float) or not abs(one) <= _LARGEST_NUMBER:
+            is_number = isinstance(one, int | float) and abs(one) <= _LARGEST_NUMBER
+            if not is_number and not isinstance(one, Tensor):
                 raise ConfigError(f"a network's step can't make {one!s:.40}")
-        if num_values > _MOST_ACTIVATIONS:
-            raise ConfigError(
-                f"the network makes more than {_MOST_ACTIVATIONS:,} values of one image"
-            )
 
     logits = network.run_steps(image, look)
     if not isinstance(logits, Tensor) or logits.shape != (1, num_classes):

@@ -65,7 +65,7 @@ def traced(
         rebuilt = build_graph(graph, input_shape, num_classes)
         state = network.state_dict()
         weights = {
-            name: state[name].detach().to("cpu", own.dtype)
+            name: state[name].detach().to("cpu", own.dtype, copy=True)
             for name, own in rebuilt.state_dict().items()
         }
         rebuilt.load_state_dict(weights)

@@ -138,8 +138,10 @@ class CandidateTraining:
 
     def _inherit(self, network: nn.Module, chosen: npt.NDArray[np.int64]) -> Heritage:
         plan, image_set = self.plan, self.workplace.image_set
+        # From everywhere: rows are often sorted by class.
+        places = np.linspace(0, len(chosen) - 1, min(_SAMPLE, len(chosen))).astype(np.int64)
         sample, _ = self.workplace.tensor.cut(
-            torch.from_numpy(chosen[:_SAMPLE]).to(self.workplace.device)
+            torch.from_numpy(chosen[places]).to(self.workplace.device)
         )
         network.to(self.workplace.device)
         return inherit_weights(

@@ -192,19 +192,21 @@ class FindLeastClusters:
     base: Base
     book: str
     most: int
-    accuracy: float
+    largest_drop: float
 
     def __call__(self, workplace: Workplace, control: Control) -> int:
         """Return that number; the most if none does."""
         network, shareable = _opened(self.base)
         _, rows = workplace.splits.folds[0]
         rows = stratified_subset(rows, workplace.image_set.labels, _ENOUGH_IMAGES)
+        whole = _measured(network, shareable.as_it_is(), workplace, rows, control)
+        wanted = whole["accuracy"] - self.largest_drop
         most = min(self.most, shareable.most_clusters(self.book))
         count = min(2, most)
         while count < most:
             tensors = shareable.one_shared(self.book, count)
             measured = _measured(network, tensors, workplace, rows, control)
-            if measured["accuracy"] >= self.accuracy:
+            if measured["accuracy"] >= wanted:
                 return count
             count = min(most, count + max(1, count // 8))
             control.report(count / most)

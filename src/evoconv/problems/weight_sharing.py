@@ -27,7 +27,7 @@ class WeightSharingProblem:
         base_cost: what the network costs.
         max_bytes: most bytes that the weights may take; None for no limit.
         most_clusters: of any codebook.
-        range_accuracy: what a layer shared alone must reach for its number of clusters to be tried.
+        largest_drop: of accuracy, that a layer shared alone may cost for its clusters to be tried.
         least_clusters: of each codebook; empty for 2 everywhere, 3 where weights are pruned.
         tuning: how candidates are trained; None where they aren't.
         modulated: whether clusters have a spread and a focus.
@@ -39,7 +39,7 @@ class WeightSharingProblem:
     limits: Limits
     max_bytes: int | None
     most_clusters: int
-    range_accuracy: float
+    largest_drop: float
     least_clusters: tuple[int, ...] = ()
     tuning: FineTuning | None = None
     modulated: bool = False
@@ -87,7 +87,7 @@ class WeightSharingProblem:
                 base=self.base,
                 book=book,
                 most=self.most_clusters,
-                accuracy=self.range_accuracy,
+                largest_drop=self.largest_drop,
             )
             for book in self.shareable.codebooks
         }

@@ -128,7 +128,8 @@ class Board(Unwatched):
         self.running[individual.number] = Running(title=title, began=self.now)
 
     def progress(self, running: Sequence[Progress], tally: Tally) -> None:
-        """Take over the figures."""
+        """Take over the figures of the search, which trainings may have come before."""
+        self.is_over, self.final = False, {}
         for one in running:
             if one.number in self.running:
                 self.running[one.number] = _moved(self.running[one.number], one)

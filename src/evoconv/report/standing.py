@@ -97,7 +97,10 @@ class Standing:
 
     def of_trial(self, number: int | None) -> "Standing":
         """Return the study with another trial in the place of the best; None changes nothing."""
-        if number is None or (self.final is not None and number == self.final.trial):
+        if number is None:
+            return self
+        is_own = self.final is not None and number == self.final.trial
+        if is_own and number not in self.others:
             return self
         final, checked, compressed = self.others.get(number, (None, None, None))
         folder = Finished(run=self.run, number=number).folder

@@ -22,6 +22,7 @@ from evoconv.execution.processes import ProcessExecutor
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.networks.pretrained import read_weight_file
 from evoconv.networks.weights import check_tensors, tensors_to_bytes
+from evoconv.paths import is_there
 from evoconv.problems.base_training import TrainBase
 from evoconv.problems.evaluation import MeasurePrecision
 from evoconv.problems.subject import Subject
@@ -71,7 +72,7 @@ def with_base(
 
 def _known(config: StudyConfig, watch: Watch, started_at: float) -> "_KnownNetwork | None":
     """Return the network that is called so; None for a saved one, or without a compression."""
-    if config.uncompressed is None or Path(config.uncompressed.model).exists():
+    if config.uncompressed is None or is_there(Path(config.uncompressed.model)):
         return None
     name = config.uncompressed.model
     subject = Subject(architecture=named_architecture(name))

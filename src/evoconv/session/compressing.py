@@ -3,40 +3,41 @@
 import time
 from pathlib import Path
 
-from evoconv.config import StudyConfig, configure
+from evoconv.config import StudyConfig, config_from_dict, configure
+from evoconv.session.studies import open_study
 from evoconv.study.storage import FILE_NAME
+from evoconv.timetable import COMPRESSION_SHARE
 
 FOLDER = "compressed"
 """Name of its run folder, in that of the evolution."""
 
-_SHARE = 1 / 3
 _LEAST_S = 30.0
 _EVALUATIONS = 60
 
 
-def time_without_compression(config: StudyConfig) -> float | None:
-    """Return the seconds that a study has for itself; None for no limit."""
-    time_s = config.budget.time_s
-    if time_s is None or not config.final.compress:
-        return time_s
-    return time_s * (1 - _SHARE)
-
-
-def compression_of(run: Path, config: StudyConfig, started_at: float) -> StudyConfig | None:
+def compression_of(run: Path, ends_at: float | None) -> StudyConfig | None:
     """Return the configuration of the compression that a finished study asks for.
 
     Args:
         run: the study's folder.
-        config: the study's own.
-        started_at: when the command began, seconds since the epoch.
+        ends_at: when the command must have ended, seconds since the epoch; None for as long as the
+            study's own time allows a compression.
 
     Returns:
         None if it asks for none, or that has begun already.
+
+    Raises:
+        StudyError: there is no such study, or it is in use.
     """
+    with open_study(run) as storage:
+        config = config_from_dict(storage.config)
     if not config.final.compress or (run / FOLDER / FILE_NAME).exists():
         return None
-    time_s, options = config.budget.time_s, config.compress
-    left_s = None if time_s is None else max(_LEAST_S, started_at + time_s - time.time())
+    time_s, options, workers = config.budget.time_s, config.compress, config.workers
+    if ends_at is not None:
+        left_s: float | None = max(_LEAST_S, ends_at - time.time())
+    else:
+        left_s = None if time_s is None else max(_LEAST_S, COMPRESSION_SHARE * time_s)
     return configure(
         config.source,
         {
@@ -44,8 +45,10 @@ def compression_of(run: Path, config: StudyConfig, started_at: float) -> StudyCo
             "evaluations": _EVALUATIONS if left_s is None else None,
             "max_accuracy_drop": options.max_accuracy_drop,
             "max_bytes": options.max_bytes,
-            "workers": config.workers.workers,
-            "accelerator": config.workers.accelerator,
+            "skip_bad_images": config.data.skip_bad_images,
+            "workers": workers.workers,
+            "accelerator": workers.accelerator,
+            "worker_memory": workers.worker_memory,
         },
         seed=config.seed,
         command="compress",

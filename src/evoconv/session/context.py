@@ -13,10 +13,10 @@ from evoconv.execution.handful import run_one
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.preparation import Prepared
 from evoconv.problems.evaluation import MeasurePrecision
-from evoconv.problems.fitness import FitnessFunction
+from evoconv.problems.fitness import FitnessFunction, judge
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.workplace import OpenWorkplace
-from evoconv.records import Individual, Objective
+from evoconv.records import Individual, Measurement, Objective
 from evoconv.study.stop import Tally
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Watch
@@ -65,6 +65,10 @@ class Session:
             if trial.state.is_finished:
                 tally.add(trial.individual)
         return tally.best
+
+    def judged(self, measurement: Measurement) -> Measurement:
+        """Return the measurement with what the study's function says of it, if it has one."""
+        return measurement if self.fitness is None else judge(measurement, self.fitness)
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:

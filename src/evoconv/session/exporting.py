@@ -16,8 +16,7 @@ from evoconv.export.final import test_pixels
 from evoconv.export.onnx_file import onnx_model, require_onnx, save_onnx
 from evoconv.export.shared_onnx import narrowest_bits, share_weights
 from evoconv.session.studies import open_study, prepare_stored
-from evoconv.study.finished import Finished
-from evoconv.study.storage import FILE_NAME
+from evoconv.study.finished import Finished, run_of
 from evoconv.study.watch import Unwatched
 from evoconv.units import format_bytes
 
@@ -83,12 +82,11 @@ def _shared(model: "ModelProto", packed: Path) -> tuple["ModelProto", str]:
 
 def _pixels(run: Path, classifier: Classifier) -> tuple[Pixels, str]:
     """Return images to check with, (N, H, W, C), and what they are."""
-    folder = run if (run / FILE_NAME).is_file() else run.parent
+    folder = run_of(run.resolve()) or run
     try:
         with open_study(folder) as storage:
             prepared = prepare_stored(folder, storage, Unwatched())
-            config = prepared.config
-            return test_pixels(prepared.image_set, config.split, config.seed), "test images"
+            return test_pixels(prepared.image_set, prepared.splits.training), "test images"
     except UserError as error:
         shape = classifier.preprocessing
         size = (_NUM_RANDOM, shape.height, shape.width, shape.channels)

@@ -8,7 +8,7 @@ from evoconv.execution.executor import Executor
 from evoconv.export.augmentations import Augmentations, chosen_augmentation
 from evoconv.export.check import check_saved
 from evoconv.export.finalists import Finalists
-from evoconv.export.finish import Finish, is_kept, save_search_weights
+from evoconv.export.finish import Finish, save_search_weights, saved_repeat
 from evoconv.export.options import FinalOptions
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.weight_sharing import WeightSharingProblem
@@ -55,7 +55,6 @@ class Finishing:
             weights=session.weights,
             options=options,
             setting=setting,
-            split=config.split,
             study_seed=config.seed,
             best=trial,
             subject=subject,
@@ -113,17 +112,20 @@ class Finishing:
             study_seed=session.config.seed,
             num_images=len(session.prepared.splits.folds[0][0]),
             time_left_s=session.timetable.left_for_training_s(),
+            judge=session.judged,
         )
         return finalists.choose(executor, session.watch.finishing, session.watch.notify)
 
     def check_and_report(self) -> None:
         """Let a fresh process reproduce the figures, then write the reports."""
         session = self.session
+        final = session.storage.note(self._place.final_note) or {"rows": []}
         checked = check_saved(
             self.folder,
             session.prepared.image_set.folder,
             session.config.split,
             session.config.seed,
+            repeat=saved_repeat(final["rows"]) or 0,
         )
         session.storage.set_note(self._place.checked_note, checked)
         self.report()
@@ -151,10 +153,11 @@ class Finishing:
 def save_best_so_far(session: Session) -> None:
     """Save the best with its weights from the search; the test split stays unread."""
     final = session.storage.note("final") or {"rows": []}
-    has_final_weights = any(is_kept(row["name"], row["number"]) for row in final["rows"])
     best = session.best_so_far()
-    if best is not None and not has_final_weights:
-        prepared = session.prepared
-        description = prepared.description(prepared.problem.subject(best.genome))
+    if best is not None and saved_repeat(final["rows"]) is None:
+        prepared, problem = session.prepared, session.prepared.problem
+        if isinstance(problem, WeightSharingProblem):
+            keep_shared_weights(session, problem, session.storage.trial(best.number))
+        description = prepared.description(problem.subject(best.genome))
         save_search_weights(session.run, session.weights, best.number, description)
     Finishing(session=session).report()

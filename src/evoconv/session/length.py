@@ -23,12 +23,12 @@ def timed_setting(session: Session, executor: Executor, build: Build) -> Trainin
     timetable, usual = session.timetable, budget.affordable_evaluations
     if recipe.epochs is not None or recipe.image_passes is not None:
         return setting
-    if timetable.time_s is None or usual is None:
-        return setting
-    wanted = timetable.wanted_evaluations(usual)
     storage, folds = session.storage, session.prepared.splits.folds
     note = storage.note(_LENGTH)
     if note is None:
+        if timetable.time_s is None or usual is None:
+            return setting
+        wanted = timetable.wanted_evaluations(usual)
         task = MeasureTraining(build=build, setting=setting)
         images_per_s = run_one(executor, task) * executor.num_slots
         left_s = timetable.left_for_search_s() or 0.0
@@ -38,7 +38,7 @@ def timed_setting(session: Session, executor: Executor, build: Build) -> Trainin
     passes = note["image_passes"]
     subset = min(passes, recipe.subset(len(folds[0][0])))
     session.watch.notify(
-        f"each candidate is trained on {passes:,} images: there is time for about {wanted:.0f}"
-        " such (--image-passes sets another length)"
+        f"each candidate is trained on {passes:,} images, so that there is time for enough of them"
+        " (--image-passes sets another length)"
     )
     return replace(setting, recipe=replace(recipe, image_passes=passes, train_images=subset))

@@ -16,7 +16,7 @@ from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing
-from evoconv.session.studies import begin, measured_trial, open_study, session_on
+from evoconv.session.studies import begin, measured_trial, open_study, require_some, session_on
 from evoconv.study.finished import RETRAINED_NOTE
 from evoconv.study.watch import Watch
 
@@ -48,6 +48,7 @@ def retrain_study(
     Raises:
         StudyError: no such study or trial, one in use, or a trial without evolved weights.
     """
+    require_some(repeats)
     with open_study(run) as storage:
         session = session_on(run, storage, watch, time_s, started_at)
         trial = _chosen(session, number)
@@ -108,6 +109,4 @@ def _task(
             time_limit_s=limit_s,
             start=None if way == FROM_SCRATCH else evolved,
         ),
-        split=config.split,
-        study_seed=config.seed,
     )

@@ -10,8 +10,8 @@ from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import build_strategy
 from evoconv.evolution.strategy import Space, Strategy
 from evoconv.execution.executor import Control, Executor, Job
-from evoconv.problems.fitness import FUNCTION, judge
-from evoconv.records import Individual, Measurement
+from evoconv.problems.fitness import FUNCTION
+from evoconv.records import Individual
 from evoconv.session.context import Session
 from evoconv.study.replay import resume
 from evoconv.study.runner import run_search
@@ -85,13 +85,9 @@ class Search:
             watch=self.session.watch,
             keep=lambda numbers: self.session.weights.retain(numbers, config.workers.max_disk),
             inherits=config.saving.inherit,
-            judge=self._judge,
+            judge=self.session.judged,
         )
         return reason, resumed.tally.best
-
-    def _judge(self, measurement: Measurement) -> Measurement:
-        function = self.session.fitness
-        return measurement if function is None else judge(measurement, function)
 
     def _job(self, individual: Individual) -> Job:
         return Job(

@@ -45,10 +45,9 @@ class SharedCandidates:
         left = [book for book in tasks if book not in note]
 
         def ended(outcome: Outcome) -> None:
-            # What can't be measured keeps its whole range.
-            if outcome.failure is None:
-                note[left[outcome.number]] = outcome.result
-                storage.set_note(_RANGES, note)
+            # What can't be measured keeps its whole range, after a resume, too.
+            note[left[outcome.number]] = outcome.result if outcome.failure is None else 1
+            storage.set_note(_RANGES, note)
 
         titles = {place: f"clusters of {book}" for place, book in enumerate(left)}
         run_handful(
@@ -58,7 +57,7 @@ class SharedCandidates:
             self.session.watch.finishing,
             titles,
         )
-        least = tuple(int(note.get(book, 1)) for book in tasks)
+        least = tuple(int(note[book]) for book in tasks)
         return self.problem.starting_at(least).space
 
     def task(

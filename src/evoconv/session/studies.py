@@ -6,7 +6,7 @@ All that is stored on the way lets a later session go on from any point.
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,6 @@ from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
 from evoconv.session.base import with_base
-from evoconv.session.compressing import time_without_compression
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.length import timed_setting
@@ -36,7 +35,10 @@ from evoconv.study.lock import lock_folder
 from evoconv.study.runner import INTERRUPTED
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Watch
-from evoconv.timetable import AFTERWARDS_S, Timetable
+from evoconv.timetable import AFTERWARDS_S, COMPRESSION_SHARE, Timetable
+
+# Limits that a resume has changed, by the budget's names.
+_LIMITS_NOTE = "limits"
 
 
 def start_study(
@@ -67,26 +69,26 @@ def start_study(
     started_at = time.time() if started_at is None else started_at
     timetable = Timetable(
         started_at=started_at,
-        time_s=time_without_compression(config),
+        time_s=_own_time(config, config.budget.time_s),
         final_share=config.final.final_share,
     )
-    run = out if out is not None else _dated_folder(config)
-    config = with_base(config, run, watch, started_at, own)
-    prepared = prepare(config, run, watch)
-    stored = prepared.config.to_dict()
-    with lock_folder(run), closing(Storage.create(run, stored, read_genome)) as storage:
-        prepared.keep_pretrained(run)
-        storage.set_note("data", prepared.note())
-        storage.set_note("versions", _versions())
-        session = Session(
-            run=run,
-            storage=storage,
-            prepared=prepared,
-            watch=watch,
-            timetable=timetable,
-            fitness=fitness,
-        )
-        _run(session)
+    with _run_folder(config, out) as run:
+        config = with_base(config, run, watch, started_at, own)
+        prepared = prepare(config, run, watch)
+        stored = prepared.config.to_dict()
+        with lock_folder(run), closing(Storage.create(run, stored, read_genome)) as storage:
+            prepared.keep_pretrained(run)
+            storage.set_note("data", prepared.note())
+            storage.set_note("versions", _versions())
+            session = Session(
+                run=run,
+                storage=storage,
+                prepared=prepared,
+                watch=watch,
+                timetable=timetable,
+                fitness=fitness,
+            )
+            _run(session)
     return run
 
 
@@ -106,7 +108,7 @@ def resume_study(
         run: the run folder.
         watch: is told what happens.
         time_s: time for this command; None for what is left of the study's own, but enough for
-            the final training.
+            the final training. A finished study that goes further has none of its own.
         evaluations: a new limit for the whole study.
         generations: a new limit for the whole study.
         started_at: when the command began, seconds since the epoch.
@@ -121,20 +123,25 @@ def resume_study(
         new = {"evaluations": evaluations, "generations": generations}
         new_limits = {name: value for name, value in new.items() if value is not None}
         goes_further = time_s is not None or bool(new_limits)
-        if storage.note("checked") is not None and not goes_further:
+        # Where a search went further and was interrupted, it isn't over, but an end is stored.
+        is_finished = storage.note("checked") is not None and storage.note("stop") is not None
+        if is_finished and not goes_further:
             watch.notify("the study is finished; --time or --evaluations let it go on")
             return run
-        # Bad limits are refused before anything is forgotten.
-        config = replace(config, budget=replace(config.budget, **new_limits))
+        # Bad limits are refused before anything is changed.
+        limits = (storage.note(_LIMITS_NOTE) or {}) | new_limits
+        config = replace(config, budget=replace(config.budget, **limits))
         check_generations(config.budget, config.method)
         prepared = replace(prepare_stored(run, storage, watch), config=config)
         if goes_further:
-            for name in ("stop", FINALISTS_NOTE, "final", "checked"):
-                storage.set_note(name, None)
-        elif (own_s := time_without_compression(config)) is not None:
+            storage.set_note(_LIMITS_NOTE, limits)
+            storage.set_note("stop", None)
+        own_s = _own_time(config, config.budget.time_s)
+        if time_s is not None:
+            time_s = _own_time(config, time_s)
+        elif own_s is not None and not is_finished:
             share = config.final.final_share * own_s
-            left_s = own_s - storage.elapsed_s()
-            time_s = max(left_s, share + 2 * AFTERWARDS_S)
+            time_s = max(own_s - storage.elapsed_s(), share + 2 * AFTERWARDS_S)
         timetable = Timetable(
             started_at=started_at, time_s=time_s, final_share=config.final.final_share
         )
@@ -177,6 +184,7 @@ def finish_trial(
     Raises:
         StudyError: no such study or trial, a trial without a measurement, or a study in use.
     """
+    require_some(repeats)
     with open_study(run) as storage:
         trial = measured_trial(storage, number)
         session = session_on(run, storage, watch, time_s, started_at)
@@ -196,6 +204,12 @@ def open_study(run: Path) -> Iterator[Storage]:
         raise StudyError(f"there is no run folder {run}")
     with lock_folder(run), closing(Storage.open(run, read_genome)) as storage:
         yield storage
+
+
+def require_some(repeats: int) -> None:
+    """Raise ``ConfigError`` unless there is to be a training."""
+    if repeats < 1:
+        raise ConfigError(f"repeats must be at least 1, got {repeats}")
 
 
 def measured_trial(storage: Storage, number: int) -> Trial:
@@ -251,7 +265,11 @@ def _search_and_finish(session: Session, finishing: Finishing) -> None:
         reason, best = search.run()
         if reason == INTERRUPTED:
             raise KeyboardInterrupt
-        session.storage.set_note("stop", {"reason": reason})
+        if session.storage.note("stop") is None:
+            # A search that went further has an end that an earlier best was given.
+            for name in (FINALISTS_NOTE, "final", "checked"):
+                session.storage.set_note(name, None)
+            session.storage.set_note("stop", {"reason": reason})
         if best is None:
             raise EvoconvError(
                 "the time was too short: no evaluation was complete; give more --time or fewer"
@@ -286,17 +304,44 @@ def begin(session: Session) -> None:
     )
 
 
+def _own_time(config: StudyConfig, time_s: float | None) -> float | None:
+    """Return the part of a command's time that isn't for a compression; None for no limit."""
+    if time_s is None or not config.final.compress:
+        return time_s
+    return time_s * (1 - COMPRESSION_SHARE)
+
+
 def _versions() -> dict[str, str]:
     names = ("evoconv", "torch", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
+@contextmanager
+def _run_folder(config: StudyConfig, out: Path | None) -> Iterator[Path]:
+    """Give the run folder; a dated one is made at once, and goes if nothing was written to it."""
+    if out is not None:
+        yield out
+        return
+    run = _dated_folder(config)
+    try:
+        yield run
+    finally:
+        with suppress(OSError):  # they hold something
+            run.rmdir()
+            run.parent.rmdir()
+
+
 def _dated_folder(config: StudyConfig) -> Path:
-    """Return ``runs/<source>-<method>-<date>-<time>``, with a number if that exists."""
+    """Make and return ``runs/<source>-<method>-<date>-<time>``, with a number if that exists."""
     name = Path(config.source.rstrip("/")).name.split(".")[0] or "images"
     stem = f"{name}-{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
     for number in range(1000):
         run = Path("runs") / (stem if number == 0 else f"{stem}-{number}")
-        if not run.exists():
-            return run
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StudyError(f"{run} can't be made: {error.strerror or error}") from error
+        return run
     raise StudyError(f"runs/{stem} and 999 more exist already")

@@ -50,7 +50,8 @@ class TrainedCandidates:
         if most is None:
             return problem.space
         self.session.watch.notify(
-            f"networks of more than {format_count(most)} multiply-accumulates are not tried: "
+            f"networks of more than {format_count(most)} multiply-accumulates are not tried"
+            f"{', but for --seeds' if self.session.config.space.seeds else ''}: "
             "they train too slowly for the time (--max-macs sets another limit)"
         )
         return problem.within(replace(limits, max_macs=most)).space
@@ -106,7 +107,7 @@ class TrainedCandidates:
 
     def _promising(self, strategy: Strategy) -> float | None:
         """Return the fitness that only a quarter of the population exceeds; None without one."""
-        members = strategy.members()
+        members = strategy.settled()
         if self.session.config.saving.max_trainings == 1 or not members:
             return None
         measurement = members[len(members) // 4].measurement

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from evoconv.study.storage import FILE_NAME
+
 _FINAL, _CHECKED, _COMPRESSED = "final", "checked", "compressed"
+_TRIAL = "trial-"
 
 COMPRESSED_NAME = "model.evo"
 """Name of a compressed network's file in its folder."""
@@ -30,7 +33,7 @@ class Finished:
     @property
     def folder(self) -> Path:
         """The folder that holds ``best/``, ``test/`` and ``result.json``."""
-        return self.run if self.number is None else self.run / f"trial-{self.number}"
+        return self.run if self.number is None else self.run / f"{_TRIAL}{self.number}"
 
     @property
     def final_note(self) -> str:
@@ -51,6 +54,12 @@ class Finished:
     def checked_note(self) -> str:
         """Name of the note about its check in a fresh process."""
         return _CHECKED if self.number is None else f"{_CHECKED} {self.number}"
+
+
+def run_of(folder: Path) -> Path | None:
+    """Return the run folder of a finished network's folder; None if no study is there."""
+    candidates = (folder, folder.parent) if folder.name.startswith(_TRIAL) else (folder,)
+    return next((one for one in candidates if (one / FILE_NAME).is_file()), None)
 
 
 def finished_trials(run: Path, note_names: Iterable[str]) -> Iterator[Finished]:

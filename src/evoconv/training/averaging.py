@@ -23,13 +23,17 @@ class WeightAverage:
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        # Detached, these are the network's own tensors: optimisers change them in place.
-        self._learning = [one for one in network.state_dict().values() if one.is_floating_point()]
-        self._average = [one.clone() for one in self._learning]
+        # The tensors themselves: another arrangement in memory gives them another storage, which
+        # what a state dict holds doesn't follow.
+        self._learning = [
+            one for one in (*network.parameters(), *network.buffers()) if one.is_floating_point()
+        ]
+        self._average = [one.detach().clone() for one in self._learning]
         self._decay = decay
         self._num_steps = 0
         self._is_shown = False
 
+    @torch.no_grad()
     def step(self) -> None:
         """Take in the weights after a step."""
         self._num_steps += 1

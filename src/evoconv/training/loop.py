@@ -48,6 +48,8 @@ class EpochReport:
     stop: Stop | None = None
 
 
+_LEAST_LIMIT_S = 1e-3
+
 # Told of each epoch; may validate the network, and says why to stop or None.
 AfterEpoch = Callable[[EpochReport], Stop | None]
 
@@ -189,7 +191,8 @@ class _Progress:
 
     def __init__(self, num_epochs: int, num_batches: int, time_limit_s: float | None) -> None:
         self._num_epochs, self._num_batches = num_epochs, num_batches
-        self._time_limit_s = time_limit_s
+        # Who asks for a training when no time is left gets a step of one.
+        self._time_limit_s = None if time_limit_s is None else max(time_limit_s, _LEAST_LIMIT_S)
         self._done, self._started = 0, time.monotonic()
         self.fraction = 0.0
 

@@ -23,7 +23,9 @@ class Recipe(Options):
         "adamw", "optimiser", choices=("sgd", "rmsprop", "adam", "adamw", "adagrad")
     )
     learning_rate: float = option(0.01, "its (highest) learning rate", at_least=1e-7, at_most=100)
-    momentum: float = option(0.9, "momentum (sgd), or beta 1 (adam)", at_least=0, at_most=0.999)
+    momentum: float = option(
+        0.9, "momentum (sgd, rmsprop), or beta 1 (adam)", at_least=0, at_most=0.999
+    )
     rho: float = option(0.9, "decay of squared gradients (rmsprop)", at_least=0, at_most=0.9999)
     epsilon: float = option(1e-7, "term against division by zero", at_least=0, at_most=1)
     weight_decay: float = option(0.05, "weight decay of kernels", at_least=0, at_most=10)
