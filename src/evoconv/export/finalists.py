@@ -9,7 +9,7 @@ stopped.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from evoconv.execution.handful import run_handful
 from evoconv.export.in_full import result_row, seconds_per_image, train_in_full
 from evoconv.export.ladder import next_sizes, plausible
 from evoconv.problems.finalist import TrainFinalist
-from evoconv.problems.objectives import TargetAccuracy
+from evoconv.problems.objectives import OBJECTIVES, TargetAccuracy
 from evoconv.problems.problem import Problem
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual, Measurement, Objective, Trial
@@ -30,9 +30,11 @@ from evoconv.study.stop import order_of_merit
 from evoconv.study.storage import Storage
 
 # Of the time left, finalists may take this share. A training may be cut to this part of its usual
-# length, its schedule being stretched to fit; below that the choice is left to the search.
+# length, or to so many epochs, its schedule being stretched to fit; where that leaves time for
+# fewer, there are fewer, and where not even two fit the choice is left to the search.
 _SHARE = 0.4
 _LEAST_LENGTH = 0.5
+_ENOUGH_EPOCHS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class Finalists:
         count: how many candidates are looked at, the best included.
         setting: how the final network will be trained.
         num_images: how many images of the search a finalist is trained on.
+        num_validation: how many it is validated on.
         time_left_s: seconds for finalists and the final training together; None without limit.
         judge: puts into a measurement what a function in Python says of it, where there is one.
     """
@@ -56,6 +59,7 @@ class Finalists:
     setting: TrainingSetting
     study_seed: int
     num_images: int
+    num_validation: int
     time_left_s: float | None
     judge: Callable[[Measurement], Measurement] = lambda measurement: measurement
 
@@ -67,10 +71,14 @@ class Finalists:
     ) -> Trial:
         """Return the trial whose full training has most merit; the search's best without any."""
         rows: list[dict[str, Any]] = (self.storage.note(FINALISTS_NOTE) or {"rows": []})["rows"]
-        rounds = math.ceil(self.count / executor.num_slots)
-        if not rows and (too_slow := self._too_slow(self._next(rows, self.count), rounds)):
-            notify(too_slow)
+        count = self._affordable(executor.num_slots)
+        if not rows and count < min(2, self.count):
+            notify(
+                f"no finalists: the {self.time_left_s or 0:.0f} s left are too short to train two"
+                " of them in full; the search's best is kept"
+            )
             return self.best
+        rounds = math.ceil(count / executor.num_slots) or 1
         limit_s = None if self.time_left_s is None else self.time_left_s * _SHARE / rounds
 
         def ended(outcome: Outcome) -> None:
@@ -78,7 +86,7 @@ class Finalists:
             rows.append({"trial": outcome.number, "seconds": seconds, **result_row(outcome)})
             self.storage.set_note(FINALISTS_NOTE, {"rows": rows})
 
-        while left := self._next(rows, min(executor.num_slots, self.count - len(rows))):
+        while left := self._next(rows, max(0, min(executor.num_slots, count - len(rows)))):
             tasks = {one.number: self._task(one, limit_s) for one in left}
             run_handful(executor, tasks, ended, watch, dict.fromkeys(tasks, "finalist"))
         return self._chosen(self._known(rows), notify)
@@ -88,10 +96,27 @@ class Finalists:
             notify("no finalist could be trained: the search's best is kept")
             return self.best
         chosen = max(known, key=lambda one: order_of_merit(one, self.objective))
+        if self.objective == OBJECTIVES["accuracy"]:
+            chosen = self._surest(known, best=chosen)
         if self._is_short_of_target(chosen) and self.best.number not in {o.number for o in known}:
             # They were chosen by size; the most accurate may be one that wasn't tried.
             return self.best
         return self.storage.trial(chosen.number)
+
+    def _surest(self, known: list[Individual], best: Individual) -> Individual:
+        """Return the one of lowest cross-entropy among those hardly less accurate than the best.
+
+        That is by less than a standard error of its accuracy on so many images (the rule of
+        Breiman et al. 1984 for pruning): on a few hundred images accuracies of good networks differ
+        by luck, while the cross-entropy also says how sure they are.
+        """
+        wrong = (1 - _measured(best, "validation_accuracy")) * self.num_validation
+        # Half an image, as one without a mistake on these may make some on others.
+        share = (wrong + 0.5) / (self.num_validation + 1)
+        error = math.sqrt(share * (1 - share) / self.num_validation)
+        least = _measured(best, "validation_accuracy") - error
+        near = [one for one in known if _measured(one, "validation_accuracy") >= least]
+        return min(near, key=lambda one: (_measured(one, "validation_cross_entropy"), one.number))
 
     def _next(self, rows: list[dict[str, Any]], count: int) -> list[Individual]:
         """Return up to ``count`` candidates to be trained next, given what was trained."""
@@ -121,18 +146,15 @@ class Finalists:
             individual.measurement
         )
 
-    def _too_slow(self, candidates: Iterable[Individual], rounds: int) -> str | None:
-        """Return a sentence where the time is too short for the candidates' trainings."""
+    def _affordable(self, slots: int) -> int:
+        """Return how many candidates there is time for, as far as they are wanted."""
         if self.time_left_s is None:
-            return None
-        passes = self.setting.recipe.usual_training(self.num_images) * self.num_images
-        slowest_s = max(passes * seconds_per_image(one) for one in candidates)
-        if _LEAST_LENGTH * rounds * slowest_s <= _SHARE * self.time_left_s:
-            return None
-        return (
-            f"no finalists: to train them in full takes about {rounds * slowest_s:.0f} s of the"
-            f" {self.time_left_s:.0f} s left; the search's best is kept"
-        )
+            return self.count
+        usual = self.setting.recipe.usual_training(self.num_images)
+        passes = min(_LEAST_LENGTH * usual, _ENOUGH_EPOCHS) * self.num_images
+        candidates = self._next([], self.count)
+        slowest_s = max((passes * seconds_per_image(one) for one in candidates), default=math.inf)
+        return min(self.count, slots * int(_SHARE * self.time_left_s / slowest_s))
 
     def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
         return train_in_full(
@@ -152,3 +174,8 @@ class Finalists:
             return None
         measured = self.judge(Measurement(values={**known.values, **row["values"]}))
         return replace(trial.individual, measurement=measured)
+
+
+def _measured(individual: Individual, name: str) -> float:
+    assert individual.measurement is not None, "finalists are measured"
+    return individual.measurement.values[name]

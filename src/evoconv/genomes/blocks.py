@@ -99,7 +99,8 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
         )
         for units in blocks.units
     )
-    return assemble(features, classifier, options.reduction, options, input_shape)
+    # As published, where the space leaves it open.
+    return assemble(features, classifier, options.reductions[-1], options, input_shape)
 
 
 def encode(topology: Topology) -> Blocks:

@@ -3,7 +3,8 @@
 3×3 convolutions in stages; between stages the maps get half as large and the filters twice as many,
 as in Simonyan & Zisserman 2014, "Very Deep Convolutional Networks". Forms differ in the number of
 stages, in convolutions per stage, in what makes the maps smaller, a pooling or the stride of a
-stage's last convolution, and in whether that is done once more before the maps are flattened.
+stage's last convolution, and in what becomes of the last maps: their mean, or all their values,
+before which they may be made smaller once more.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from evoconv.genomes.draw_topology import (
 )
 from evoconv.genomes.layers import Dense, FeatureLayer
 from evoconv.genomes.space_options import SpaceOptions
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.topology import Reduction, Topology
 
 # The last stage's maps have at most so many values a side.
 _LAST_SIDE = 8
@@ -33,7 +34,8 @@ class _Form:
     num_stages: int
     convolutions: int
     is_strided: bool
-    is_reduced: bool
+    reduction: Reduction
+    is_reduced: bool = False
 
 
 def usual_designs(
@@ -64,15 +66,19 @@ def _forms(options: SpaceOptions, input_shape: tuple[int, int, int]) -> Iterator
         ways.append(False)
     if options.max_stride >= 2:
         ways.append(True)
-    is_flat = options.reduction == "flatten"
-    for num_stages, count, is_strided, is_reduced in product(
-        (most_stages, most_stages - 1), (1, 2), ways, (False, True) if is_flat else (False,)
+    ends: list[tuple[Reduction, bool]] = []
+    for reduction in options.reductions:
+        ends += [(reduction, False)]
+        ends += [(reduction, True)] if reduction == "flatten" else []
+    for num_stages, count, is_strided, (reduction, is_reduced) in product(
+        (most_stages, most_stages - 1), (1, 2), ways, ends
     ):
         if num_stages >= 1:
             yield _Form(
                 num_stages=num_stages,
                 convolutions=count,
                 is_strided=is_strided,
+                reduction=reduction,
                 is_reduced=is_reduced,
             )
 
@@ -91,8 +97,8 @@ def _design(
             features.append(_convolution(filters, stride, options))
         if shrinks and not form.is_strided:
             features.append(make_pooling(options, 2))
-    classifier = _classifier(filters, options)
-    return assemble(features, classifier, options.reduction, options, input_shape)
+    classifier = _classifier(filters, form.reduction, options)
+    return assemble(features, classifier, form.reduction, options, input_shape)
 
 
 def _convolution(filters: int, stride: int, options: SpaceOptions) -> FeatureLayer:
@@ -107,9 +113,9 @@ def _convolution(filters: int, stride: int, options: SpaceOptions) -> FeatureLay
     )
 
 
-def _classifier(filters: int, options: SpaceOptions) -> tuple[Dense, ...]:
+def _classifier(filters: int, reduction: Reduction, options: SpaceOptions) -> tuple[Dense, ...]:
     """Return as few layers as the space allows, but one behind flattened maps."""
-    wanted = max(options.min_classifier, 1 if options.reduction == "flatten" else 0)
+    wanted = max(options.min_classifier, 1 if reduction == "flatten" else 0)
     units = nearest_within(filters, options.min_units, options.max_units)
     dense = make_dense(options, units=units, activation=_activation(options))
     return (dense,) * min(wanted, options.max_classifier)

@@ -168,10 +168,12 @@ def draw_topology(
     if all(isinstance(layer, Pooling) for layer in features):
         features[int(rng.integers(num_features))] = draw_convolution(options, rng)
     num_dense = int(rng.integers(options.min_classifier, options.max_classifier_at_birth + 1))
+    classifier = tuple(draw_dense(options, rng) for _ in range(num_dense))
+    known = options.reductions
     return assemble(
         features,
-        tuple(draw_dense(options, rng) for _ in range(num_dense)),
-        options.reduction,
+        classifier,
+        known[int(rng.integers(len(known)))] if len(known) > 1 else known[0],
         options,
         input_shape,
     )

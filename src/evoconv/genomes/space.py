@@ -192,10 +192,11 @@ class TopologySpace:
         dense = make_dense(options, units=options.min_units)
         smallest: dict[Topology, None] = {}
         for features in self._smallest_features():
-            for num_dense in range(fewest, min(fewest + 1, options.max_classifier) + 1):
-                one = assemble(
-                    features, (dense,) * num_dense, options.reduction, options, self.input_shape
-                )
+            for reduction, num_dense in product(
+                options.reductions, range(fewest, min(fewest + 1, options.max_classifier) + 1)
+            ):
+                classifier = (dense,) * num_dense
+                one = assemble(features, classifier, reduction, options, self.input_shape)
                 smallest[one] = None
         return list(smallest)
 

@@ -18,7 +18,7 @@ from evoconv.genomes.layers import (
     PADDINGS,
 )
 from evoconv.genomes.rules import RULES
-from evoconv.genomes.topology import REDUCTIONS
+from evoconv.genomes.topology import REDUCTIONS, Reduction
 from evoconv.options import Options, option
 
 
@@ -148,9 +148,17 @@ class SpaceOptions(Options):
     pool_padding: Literal["same", "valid"] = option(
         "valid", "poolings round down (valid) or up (same)", choices=PADDINGS
     )
-    reduction: Literal["flatten", "global-average"] = option(
-        "flatten", "how the last maps become a vector", choices=REDUCTIONS
+    reduction: Literal["flatten", "global-average", "either"] = option(
+        "flatten",
+        "how the last maps become a vector; either: of each newborn a coin says, and children have"
+        " it from their first parent",
+        choices=(*REDUCTIONS, "either"),
     )
+
+    @property
+    def reductions(self) -> tuple[Reduction, ...]:
+        """All that a topology of the space may have."""
+        return REDUCTIONS if self.reduction == "either" else (self.reduction,)
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` where two options contradict each other."""

@@ -28,7 +28,7 @@ from evoconv.genomes.layers import (
 )
 
 Reduction = Literal["flatten", "global-average"]
-REDUCTIONS = ("flatten", "global-average")
+REDUCTIONS: tuple[Reduction, ...] = ("flatten", "global-average")
 MAX_LAYERS = 1_000
 
 _KIND_NAMES = {kind: name for name, kind in LAYER_KINDS.items()}

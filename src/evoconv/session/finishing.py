@@ -111,6 +111,7 @@ class Finishing:
             setting=setting,
             study_seed=session.config.seed,
             num_images=len(session.prepared.splits.folds[0][0]),
+            num_validation=len(session.prepared.splits.folds[0][1]),
             time_left_s=session.timetable.left_for_training_s(),
             judge=session.judged,
         )
