@@ -106,16 +106,18 @@ class Finalists:
     def _surest(self, known: list[Individual], best: Individual) -> Individual:
         """Return the one of lowest cross-entropy among those hardly less accurate than the best.
 
-        That is by less than a standard error of its accuracy on so many images (the rule of
-        Breiman et al. 1984 for pruning): on a few hundred images accuracies of good networks differ
-        by luck, while the cross-entropy also says how sure they are.
+        On a few hundred images good networks differ by luck: by a standard error of the difference
+        at most, here, the mistakes of two counting as independent. Their cross-entropy also says
+        how sure they are.
         """
-        wrong = (1 - _measured(best, "validation_accuracy")) * self.num_validation
-        # Half an image, as one without a mistake on these may make some on others.
-        share = (wrong + 0.5) / (self.num_validation + 1)
-        error = math.sqrt(share * (1 - share) / self.num_validation)
-        least = _measured(best, "validation_accuracy") - error
-        near = [one for one in known if _measured(one, "validation_accuracy") >= least]
+
+        def mistakes(one: Individual) -> float:
+            return (1 - _measured(one, "validation_accuracy")) * self.num_validation
+
+        fewest = mistakes(best)
+        near = [
+            one for one in known if (mistakes(one) - fewest) ** 2 <= mistakes(one) + fewest + 1e-6
+        ]
         return min(near, key=lambda one: (_measured(one, "validation_cross_entropy"), one.number))
 
     def _next(self, rows: list[dict[str, Any]], count: int) -> list[Individual]:
