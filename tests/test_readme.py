@@ -20,7 +20,8 @@ from evoconv.config import GROUPS
 from evoconv.export.classifier import Classifier, Evaluation, Prediction
 from evoconv.option_text import field_of
 from evoconv.records import CurvePoint, Failure, Individual, Measurement, Trial
-from evoconv.report.result import summarise
+from evoconv.report.result import summary_of
+from evoconv.report.standing import read_standing
 from evoconv.results import Best, Result
 from tests.golden.recipes import PATH, page
 from tests.report.studies import make_study
@@ -187,7 +188,7 @@ def test_the_page_of_options_and_recipes_is_written_from_the_code() -> None:
 
 def test_the_keys_of_the_result_are_written_down(tmp_path: Path) -> None:
     with closing(make_study(tmp_path).storage) as storage:
-        keys = list(summarise(tmp_path, storage))
+        keys = list(summary_of(read_standing(tmp_path, storage)))
     page = (ROOT / "docs" / "study-folder.md").read_text("utf-8")
     section = page.partition("## result.json")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == keys

@@ -17,10 +17,9 @@ from evoconv.units import (
     parse_count,
     parse_duration,
     parse_percent,
-    parse_range,
 )
 
-PARSERS = (parse_duration, parse_count, parse_bytes, parse_percent, parse_range)
+PARSERS = (parse_duration, parse_count, parse_bytes, parse_percent)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +88,6 @@ def test_percents_become_exact_fractions(text: str, fraction: float) -> None:
     assert parse_percent(text) == fraction
 
 
-@pytest.mark.parametrize(
-    ("text", "ends"), [("10-50", (10, 50)), ("2 - 5", (2, 5)), ("7", (7, 7)), ("0-3", (0, 3))]
-)
-def test_ranges(text: str, ends: tuple[int, int]) -> None:
-    assert parse_range(text) == ends
-
-
 @pytest.mark.parametrize("parse", PARSERS)
 @pytest.mark.parametrize(
     "text",
@@ -158,9 +150,6 @@ def test_numbers_without_sense_are_refused(parse: Callable[[float], object], num
         (parse_bytes, "2 XB"),
         (parse_bytes, "2 iB"),
         (parse_percent, "100.1"),
-        (parse_range, "50-10"),
-        (parse_range, "10-"),
-        (parse_range, "1.5-2"),
     ],
 )
 def test_what_makes_no_sense_as_this_quantity_is_refused(

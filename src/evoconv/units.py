@@ -18,7 +18,6 @@ _DURATION = re.compile(
 _MILLISECONDS = re.compile(rf"(?P<number>{_NUMBER})\s*ms", re.IGNORECASE | re.ASCII)
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>[a-z]*)", re.IGNORECASE | re.ASCII)
 _PERCENT = re.compile(rf"(?P<number>{_NUMBER})\s*%?", re.ASCII)
-_RANGE = re.compile(r"(?P<low>\d+)(?:\s*-\s*(?P<high>\d+))?", re.ASCII)
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BYTES = {
@@ -82,21 +81,6 @@ def parse_percent(text: str) -> float:
         raise ConfigError(f"a percentage is written 99.3 or 99.3% and is at most 100, got {text}")
     # Through the decimal digits: 99.3 / 100 is 0.9929999999999999.
     return float(f"{match['number']}e-2")
-
-
-def parse_range(text: str) -> tuple[int, int]:
-    """Return both ends of '10-50'; '10' is the range from 10 to 10.
-
-    Raises:
-        ConfigError: anything else, or ends in the wrong order.
-    """
-    match = _RANGE.fullmatch(_plain(text))
-    if match is None or len(match[0]) > 30:
-        raise ConfigError(f"a range is written 10-50, got {text}")
-    low, high = int(match["low"]), int(match["high"] or match["low"])
-    if low > high:
-        raise ConfigError(f"a range goes from the smaller to the larger number, got {text}")
-    return low, high
 
 
 def format_duration(seconds: float) -> str:

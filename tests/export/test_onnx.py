@@ -16,7 +16,7 @@ from evoconv.errors import EvoconvError
 from evoconv.export.check_onnx import check_onnx
 from evoconv.export.classifier import Classifier
 from evoconv.export.model_file import ModelDescription, save_model
-from evoconv.export.onnx_file import write_onnx
+from evoconv.export.onnx_file import onnx_model, save_onnx
 from evoconv.genomes.layers import ACTIVATIONS, Convolution, Dense, Pooling, Residual
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
@@ -88,7 +88,7 @@ def test_a_fresh_process_gets_the_same_logits(
 ) -> None:
     classifier = saved(tmp_path / "best", topology, channels=channels, bit_depth=bit_depth)
     file = tmp_path / "new" / "model.onnx"
-    write_onnx(classifier, file)
+    save_onnx(onnx_model(classifier), file)
     pixels = pixels_for(classifier)
     assert check_onnx(file, pixels, classifier.logits(pixels)) <= 1e-4
     assert [one.name for one in file.parent.iterdir()] == ["model.onnx"]
@@ -98,7 +98,7 @@ def test_every_activation_has_its_operators(tmp_path: Path) -> None:
     layers = tuple(Convolution(filters=3, kernel=(3, 3), activation=one) for one in ACTIVATIONS)
     classifier = saved(tmp_path / "best", Topology(features=layers))
     file = tmp_path / "model.onnx"
-    write_onnx(classifier, file)
+    save_onnx(onnx_model(classifier), file)
     pixels = pixels_for(classifier)
     assert check_onnx(file, pixels, classifier.logits(pixels)) <= 1e-4
 
@@ -106,7 +106,7 @@ def test_every_activation_has_its_operators(tmp_path: Path) -> None:
 def test_the_file_tells_its_classes_and_preprocessing(tmp_path: Path) -> None:
     classifier = saved(tmp_path / "best", PLAIN)
     file = tmp_path / "model.onnx"
-    write_onnx(classifier, file)
+    save_onnx(onnx_model(classifier), file)
     facts = {one.key: json.loads(one.value) for one in onnx.load(file).metadata_props}
     assert facts["classes"] == ["a", "b", "ç"]
     assert Preprocessing.from_dict(facts["preprocessing"]) == classifier.preprocessing
@@ -119,7 +119,7 @@ def test_the_file_tells_its_classes_and_preprocessing(tmp_path: Path) -> None:
 def test_another_network_s_logits_are_noticed(tmp_path: Path) -> None:
     classifier = saved(tmp_path / "best", PLAIN)
     file = tmp_path / "model.onnx"
-    write_onnx(classifier, file)
+    save_onnx(onnx_model(classifier), file)
     pixels = pixels_for(classifier)
     logits = classifier.logits(pixels)
     with pytest.raises(EvoconvError, match=r"logits differ by up to 0\.001"):

@@ -88,19 +88,11 @@ def test_a_space_of_one_genome_is_searched_without_an_end_in_sight() -> None:
         ({"ranges": ((2, 32), (5, 4), (1, 1))}, "b can't have 5 to 4 clusters"),
         ({"ranges": ((0, 32), (3, 3), (1, 1))}, "a can't have 0 to 32 clusters"),
         ({"max_bytes": 59}, r"--max-bytes 59: with the fewest .*\[2, 3, 1\] clusters, it takes 60"),
-        ({"seeds": (Vector((2, 3)),)}, r"3 codebooks of 3 layers, the seed \[2,3\] has 2"),
-        ({"seeds": (Vector((2, 3, 201)),)}, "c must have 1 to 200 clusters, got 201"),
-        ({"seeds": (Vector((2.5, 3, 1)),)}, r"3 codebooks of 3 layers, the seed \[2.5,3,1\] has 3"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         space(**changes)  # type: ignore[arg-type]
-
-
-def test_a_seed_that_keeps_more_than_all_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"kept b must be in \[0.01, 1\], got 1.5"):
-        pruned_space(seeds=(Vector((0.5, 1.5, 1.0, 2, 3, 1)),))
 
 
 def test_what_a_genome_stands_for_in_words() -> None:

@@ -23,8 +23,6 @@ TOPOLOGY = Topology(
 # Standard deviation of a weight, from its fan-in and fan-out.
 SPREADS = {
     "glorot-uniform": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
-    "glorot-normal": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
-    "he-uniform": lambda fan_in, fan_out: math.sqrt(2 / fan_in),
     "he-normal": lambda fan_in, fan_out: math.sqrt(2 / fan_in),
     "torch": lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in)),
 }

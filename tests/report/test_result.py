@@ -5,7 +5,7 @@ from statistics import stdev
 import pytest
 
 from evoconv.errors import StudyError
-from evoconv.report.result import as_json, summarise, write_report, write_result
+from evoconv.report.result import as_json, summary_of, write_report, write_result
 from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, logits_of, make_study
 
@@ -30,7 +30,7 @@ def ended_study(run: Path) -> MadeStudy:
 
 def test_a_finished_study_has_all_figures(tmp_path: Path) -> None:
     study = ended_study(tmp_path)
-    found = summarise(tmp_path, study.storage)
+    found = summary_of(read_standing(tmp_path, study.storage))
     assert found.keys() >= FLAT_KEYS
     assert found["complete"] is True
     assert (found["evaluations"], found["failed"], found["repeats"]) == (3, 1, 2)
@@ -45,7 +45,7 @@ def test_a_finished_study_has_all_figures(tmp_path: Path) -> None:
 
 
 def test_costs_are_those_of_the_chosen_network(tmp_path: Path) -> None:
-    found = summarise(tmp_path, ended_study(tmp_path).storage)
+    found = summary_of(read_standing(tmp_path, ended_study(tmp_path).storage))
     # 3×3 kernels, bias, and two values per map of batch normalisation; then 20·4·4 inputs.
     convolution = 20 * 9 + 20 + 2 * 20
     assert found["parameters"] == convolution + (320 * 20 + 20) + (20 * 3 + 3)
@@ -53,7 +53,7 @@ def test_costs_are_those_of_the_chosen_network(tmp_path: Path) -> None:
 
 
 def test_recall_and_confusion_are_those_of_the_first_repeat(tmp_path: Path) -> None:
-    found = summarise(tmp_path, ended_study(tmp_path).storage)
+    found = summary_of(read_standing(tmp_path, ended_study(tmp_path).storage))
     assert found["confusion"] == [[3, 1, 0], [0, 4, 0], [0, 0, 2]]
     assert found["recalls"] == {"class 0": 0.75, "class 1": 1.0, "class 2": 1.0}
 
@@ -62,17 +62,17 @@ def test_one_repeat_has_no_deviation(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     study.add(0.5)
     study.end(0, [logits_of(LABELS, 3)], LABELS)
-    found = summarise(tmp_path, study.storage)
+    found = summary_of(read_standing(tmp_path, study.storage))
     assert found["test_accuracy"] == 1.0
     assert found["test_accuracy_std"] is None
 
 
 def test_an_unfinished_study_has_the_same_keys_and_no_test(tmp_path: Path) -> None:
-    ended = summarise(tmp_path / "ended", ended_study(tmp_path / "ended").storage)
+    ended = summary_of(read_standing(tmp_path / "ended", ended_study(tmp_path / "ended").storage))
     study = make_study(tmp_path / "going")
     study.add(0.7)
     study.add(None)
-    found = summarise(tmp_path / "going", study.storage)
+    found = summary_of(read_standing(tmp_path / "going", study.storage))
     assert found.keys() == ended.keys()
     assert found["complete"] is False
     assert found["validation_accuracy"] == 0.7
@@ -80,8 +80,8 @@ def test_an_unfinished_study_has_the_same_keys_and_no_test(tmp_path: Path) -> No
     assert {found[name] for name in unknown} == {None}
 
 
-def test_a_study_without_a_trial_can_be_summarised(tmp_path: Path) -> None:
-    found = summarise(tmp_path, make_study(tmp_path).storage)
+def test_a_study_without_a_trial_can_be_summed_up(tmp_path: Path) -> None:
+    found = summary_of(read_standing(tmp_path, make_study(tmp_path).storage))
     assert found["parameters"] is None
     assert found["evaluations"] == 0
 

@@ -54,16 +54,6 @@ def require_onnx() -> None:
         raise MissingExtra(f"ONNX needs {', '.join(missing)}: pip install 'evoconv[onnx]'")
 
 
-def write_onnx(classifier: Classifier, file: Path) -> None:
-    """Write the network as ONNX; the file is complete or absent.
-
-    Raises:
-        MissingExtra: the packages for it are not installed.
-        StudyError: the file can't be written.
-    """
-    save_onnx(onnx_model(classifier), file)
-
-
 def save_onnx(model: "ModelProto", file: Path) -> None:
     """Write a model; the file is complete or absent. ``StudyError`` if it can't be written."""
     try:

@@ -67,8 +67,3 @@ def violations(cost: Cost, limits: Limits) -> tuple[Violation, ...]:
         for name, unit, limit, value in compared
         if limit is not None and value > limit
     )
-
-
-def is_within(cost: Cost, limits: Limits) -> bool:
-    """Return whether the cost keeps all limits."""
-    return not violations(cost, limits)

@@ -97,7 +97,6 @@ class SharingSpace:
         least_kept: least share of its weights that a layer may keep; None where none is pruned.
         proportions: of the layers, where they are pruned.
         modulated: whether each codebook has a spread and a focus; not together with pruning.
-        seeds: numbers that a search begins with.
 
     Raises:
         ConfigError: a range that is none, or a limit that the fewest clusters don't keep.
@@ -111,15 +110,12 @@ class SharingSpace:
     least_kept: float | None = None
     proportions: Proportions | None = None
     modulated: bool = False
-    seeds: tuple[Vector, ...] = ()
 
     def __post_init__(self) -> None:
         assert (self.least_kept is None) == (self.proportions is None)
         for name, (low, high) in zip(self.codebooks, self.ranges, strict=True):
             if not 1 <= low <= high:
                 raise ConfigError(f"{name} can't have {low:,} to {high:,} clusters")
-        for seed in self.seeds:
-            self._check_seed(seed)
         smallest = self.smallest()
         if not self.is_feasible(smallest):
             sharing = Sharing.of(smallest)
@@ -127,6 +123,11 @@ class SharingSpace:
                 f"--max-bytes {self.max_bytes:,}: with the fewest that are let in,"
                 f" {sharing}, it takes {self.bytes_of(sharing):,.0f}"
             )
+
+    @property
+    def seeds(self) -> tuple[Vector, ...]:
+        """Nobody: a search begins with what it draws."""
+        return ()
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -261,21 +262,3 @@ class SharingSpace:
             for value, (low, high) in zip(values[len(cells) :], self.ranges, strict=True)
         )
         return Vector((*fractions, *clusters))
-
-    def _check_seed(self, seed: Vector) -> None:
-        sharing = Sharing.of(seed)
-        if len(sharing.clusters) != len(self.codebooks) or len(seed.values) != len(self.cells):
-            raise ConfigError(
-                f"the network has {len(self.codebooks)} codebooks of {len(self.layers)} layers, the"
-                f" seed {seed.to_json()} has {len(seed.values)} numbers"
-            )
-        for name, (low, high), value in zip(
-            self.codebooks, self.ranges, sharing.clusters, strict=True
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must have {low:,} to {high:,} clusters, got {value}")
-        for cell, share in zip(self.fractions, seed.values, strict=False):
-            if not cell.low <= share <= cell.high:
-                raise ConfigError(
-                    f"{cell.name} must be in [{cell.low:g}, {cell.high:g}], got {share}"
-                )

@@ -17,14 +17,6 @@ def _glorot_uniform(weight: Tensor, generator: torch.Generator) -> None:
     nn.init.xavier_uniform_(weight, generator=generator)
 
 
-def _glorot_normal(weight: Tensor, generator: torch.Generator) -> None:
-    nn.init.xavier_normal_(weight, generator=generator)
-
-
-def _he_uniform(weight: Tensor, generator: torch.Generator) -> None:
-    nn.init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
-
-
 def _he_normal(weight: Tensor, generator: torch.Generator) -> None:
     nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
 
@@ -35,8 +27,6 @@ def _torch_uniform(weight: Tensor, generator: torch.Generator) -> None:
 
 SCHEMES: Mapping[str, Callable[[Tensor, torch.Generator], None]] = {
     "glorot-uniform": _glorot_uniform,
-    "glorot-normal": _glorot_normal,
-    "he-uniform": _he_uniform,
     "he-normal": _he_normal,
     "torch": _torch_uniform,
 }

@@ -20,22 +20,12 @@ from evoconv.records import Trial
 from evoconv.report.notes import Augmentations, Finalist
 from evoconv.report.retrained import retrained_figures
 from evoconv.report.savings import savings_of
-from evoconv.report.standing import Standing, read_standing
-from evoconv.study.storage import Storage
+from evoconv.report.standing import Standing
 from evoconv.training.metrics import confusion_matrix, recalls
 from evoconv.training.options import METRICS
 
 FILE_NAME = "result.json"
 FITNESS_NAME, FRONT_NAME = "fitness.png", "front.png"
-
-
-def summarise(run: Path, storage: Storage) -> dict[str, Any]:
-    """Return the figures of a study, finished or not, as plain values for JSON.
-
-    Raises:
-        StudyError: the study is damaged.
-    """
-    return summary_of(read_standing(run, storage))
 
 
 def write_result(standing: Standing) -> None:
