@@ -116,3 +116,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all; the folder must exist.
+
+    Raises:
+        StudyError: the disk is full, or the folder can't be written.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise StudyError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with all above it; one that is there stays. ``StudyError`` if it can't be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{path} can't be made: {error.strerror or error}") from error

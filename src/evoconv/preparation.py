@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evoconv.artifacts import write_atomically
+from evoconv.artifacts import write_file
 from evoconv.base_network import measured, read_base, sharing_problem
 from evoconv.config import StudyConfig
 from evoconv.data.batches import Standardisation
@@ -105,12 +105,7 @@ class Prepared:
         """Store the weights that the study begins with, if it has any; ``StudyError`` if not."""
         if self.pretrained is None:
             return
-        try:
-            write_atomically(pretrained_file(run), self.pretrained)
-        except OSError as error:
-            raise StudyError(
-                f"{pretrained_file(run)} can't be written: {error.strerror or error}"
-            ) from error
+        write_file(pretrained_file(run), self.pretrained)
 
 
 def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import stdev
 
 import pytest
 
 from evoconv.errors import StudyError
-from evoconv.report.result import as_json, summary_of, write_report, write_result
+from evoconv.report.result import as_json, summary_of, write_result
 from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, logits_of, make_study
 
@@ -105,5 +106,6 @@ def test_json_keeps_everything_but_what_is_not_finite() -> None:
 
 
 def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+    standing = read_standing(tmp_path, make_study(tmp_path).storage)
     with pytest.raises(StudyError, match=r"result.json can't be written: No such file"):
-        write_report(tmp_path / "gone" / "result.json", b"{}")
+        write_result(replace(standing, run=tmp_path / "gone"))

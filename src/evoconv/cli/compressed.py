@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from evoconv.errors import ConfigError, StudyError
+from evoconv.errors import ConfigError
 from evoconv.interrupts import ctrl_c_waits
 from evoconv.units import format_bytes
 
@@ -37,7 +37,7 @@ def inspect(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
 def decompress(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG001
     """Write the tensors of a compressed file as a .safetensors file."""
     with ctrl_c_waits():
-        from evoconv.artifacts import write_atomically
+        from evoconv.artifacts import write_file
         from evoconv.export.evo_file import load_evo
         from evoconv.networks.weights import weights_to_bytes
 
@@ -46,9 +46,6 @@ def decompress(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: A
         raise ConfigError(f"--out must end in .safetensors, got {out}")
     _, network = load_evo(Path(parsed.file))
     content = weights_to_bytes(network)
-    try:
-        write_atomically(out, content)
-    except OSError as error:
-        raise StudyError(f"{out} can't be written: {error.strerror or error}") from error
+    write_file(out, content)
     sys.stdout.write(f"{out}: {format_bytes(len(content))}\n")
     return 0

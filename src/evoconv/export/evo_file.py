@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from evoconv.artifacts import write_atomically
+from evoconv.artifacts import write_file
 from evoconv.compression.network_tensors import number_tensors, set_tensors
 from evoconv.compression.tensor_stream import Shape, read_tensors, write_tensors
 from evoconv.compression.tensors import StoredTensor
-from evoconv.errors import DataError, EvoconvError, MissingExtra, StudyError
+from evoconv.errors import DataError, EvoconvError, MissingExtra
 from evoconv.export.model_file import DAMAGE, ModelDescription, description_from
 
 SUFFIX = ".evo"
@@ -96,10 +96,7 @@ def write_evo(
         StudyError: the disk is full or can't be written.
     """
     content = evo_bytes(description, tensors)
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise StudyError(f"{path} can't be written: {error.strerror}") from error
+    write_file(path, content)
     return len(content)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from evoconv.artifacts import WeightFiles, write_atomically
-from evoconv.errors import EvoconvError, StudyError
+from evoconv.artifacts import WeightFiles, make_folder, write_file
+from evoconv.errors import EvoconvError
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
 from evoconv.export.final import FinalTraining, TestEvolved, TestSaved, TrainFinal
@@ -222,11 +222,8 @@ def saved_repeat(rows: Iterable[Mapping[str, Any]]) -> int | None:
 def _save_logits(file: Path, result: FinalTraining) -> None:
     content = BytesIO()
     np.savez_compressed(content, logits=result.logits, labels=result.labels)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content.getvalue())
-    except OSError as error:
-        raise StudyError(f"{file} can't be written: {error.strerror or error}") from error
+    make_folder(file.parent)
+    write_file(file, content.getvalue())
 
 
 def save_search_weights(

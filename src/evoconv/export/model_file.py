@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from evoconv.artifacts import write_atomically
+from evoconv.artifacts import make_folder, write_file
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
 from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
@@ -90,12 +90,9 @@ def save_model(folder: Path, description: ModelDescription, weights: bytes) -> N
         },
         indent=1,
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / _WEIGHTS, weights)
-        write_atomically(folder / _DESCRIPTION, text.encode())
-    except OSError as error:
-        raise StudyError(f"the network can't be saved in {folder}: {error.strerror}") from error
+    make_folder(folder)
+    write_file(folder / _WEIGHTS, weights)
+    write_file(folder / _DESCRIPTION, text.encode())
 
 
 def load_model(folder: Path) -> tuple[ModelDescription, nn.Module]:

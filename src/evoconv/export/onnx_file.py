@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from evoconv.artifacts import write_atomically
+from evoconv.artifacts import make_folder, write_file
 from evoconv.data.batches import Standardisation
-from evoconv.errors import MissingExtra, StudyError
+from evoconv.errors import MissingExtra
 from evoconv.export.classifier import Classifier
 
 if TYPE_CHECKING:
@@ -56,11 +56,8 @@ def require_onnx() -> None:
 
 def save_onnx(model: "ModelProto", file: Path) -> None:
     """Write a model; the file is complete or absent. ``StudyError`` if it can't be written."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, model.SerializeToString())
-    except OSError as error:
-        raise StudyError(f"{file} can't be written: {error.strerror or error}") from error
+    make_folder(file.parent)
+    write_file(file, model.SerializeToString())
 
 
 def onnx_model(classifier: Classifier) -> "ModelProto":

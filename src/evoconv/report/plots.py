@@ -11,9 +11,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 
+from evoconv.artifacts import write_file
 from evoconv.records import Trial, TrialState
 from evoconv.report.metric_axis import Floats, draw_metric_axis, heights_of, values_of
-from evoconv.report.result import FITNESS_NAME, FRONT_NAME, write_report
+from evoconv.report.result import FITNESS_NAME, FRONT_NAME
 from evoconv.report.sentences import measure_text, printable
 from evoconv.report.standing import Standing
 
@@ -33,7 +34,7 @@ def save_plots(standing: Standing) -> None:
     ):
         content = BytesIO()
         figure.savefig(content, format="png")
-        write_report(standing.run / name, content.getvalue())
+        write_file(standing.run / name, content.getvalue())
 
 
 def fitness_figure(standing: Standing) -> Figure:

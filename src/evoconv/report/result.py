@@ -8,12 +8,10 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from evoconv.artifacts import write_atomically
-from evoconv.errors import StudyError
+from evoconv.artifacts import write_file
 from evoconv.genomes.shapes import COSTS
 from evoconv.problems.fitness import formula_of
 from evoconv.records import Trial
@@ -34,15 +32,7 @@ def write_result(standing: Standing) -> None:
     Raises:
         StudyError: the disk is full.
     """
-    write_report(standing.run / FILE_NAME, (as_json(summary_of(standing)) + "\n").encode())
-
-
-def write_report(path: Path, content: bytes) -> None:
-    """Write a file of a report; it is whole or not there. ``StudyError`` if it can't be written."""
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise StudyError(f"{path} can't be written: {error.strerror or error}") from error
+    write_file(standing.run / FILE_NAME, (as_json(summary_of(standing)) + "\n").encode())
 
 
 def as_json(summary: dict[str, Any]) -> str:
