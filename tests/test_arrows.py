@@ -33,7 +33,7 @@ LAYERS = (
     ("evolution", "execution", "data", "networks", "compression", "artifacts"),
     ("genomes",),
     ("devices", "records", "seeds", "option_text", "timetable"),
-    ("interrupts", "options", "paths", "units"),
+    ("interrupts", "machine", "options", "paths", "units"),
     ("errors", "recipes"),
 )
 MAX_LINES = 400

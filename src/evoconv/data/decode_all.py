@@ -4,7 +4,6 @@ Pillow and NumPy release the interpreter's lock while they work. Files are read 
 because archives can't be shared; no more than one round of them is in memory at a time.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TypeVar
 
 from evoconv.data.raw_set import Item, RawSet
 from evoconv.errors import DataError
+from evoconv.machine import num_cores
 
 Result = TypeVar("Result")
 
@@ -42,13 +42,6 @@ def work_on_images(
             done = list(pool.map(work_on, shares))
             for place, (row, _) in enumerate(items):
                 yield row, done[place % num_threads][place // num_threads]
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _rounds(raw: RawSet, rows: Sequence[int]) -> Iterator[list[tuple[int, Item | DataError]]]:

@@ -1,8 +1,8 @@
 """Where a study's evaluations run: how many workers, on which device, with how much memory."""
 
-import os
 from dataclasses import dataclass
 
+from evoconv.machine import num_cores
 from evoconv.options import Options, option
 
 
@@ -37,10 +37,3 @@ class WorkerOptions(Options):
             return ("cpu",) * (self.workers or num_cores())
         workers = self.workers or 4 * num_gpus
         return tuple(f"cuda:{worker % num_gpus}" for worker in range(workers))
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
