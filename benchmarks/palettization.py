@@ -27,7 +27,7 @@ from evoconv.export.final import test_logits
 from evoconv.networks.weights import load_weights
 from evoconv.preparation import Prepared, prepare_again
 from evoconv.problems.weight_sharing import WeightSharingProblem
-from evoconv.session.studies import open_study
+from evoconv.session.opened import open_study
 from evoconv.study.watch import Unwatched
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure

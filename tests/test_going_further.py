@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 import evoconv
 from evoconv.errors import ConfigError, StudyError
 from evoconv.execution.executor import Progress
+from evoconv.genomes.architecture import read_genome
 from evoconv.records import Trial
+from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
 from tests.small_studies import FAST, note_in, write_stripe_files, write_stripes
 
@@ -165,3 +168,13 @@ def test_groups_that_changed_are_noticed(tmp_path: Path) -> None:
         evoconv.resume(run, evaluations=2)
     with pytest.raises(StudyError, match="have changed since the study began"):
         evoconv.finish(run, 0)
+
+
+@pytest.mark.parametrize("limits", [[3], {"time_s": 3}, {"evaluations": "many"}])
+def test_limits_that_are_none_are_refused(run: Path, limits: Any) -> None:
+    with closing(Storage.open(run, read_genome)) as storage:
+        storage.set_note("limits", limits)
+    with pytest.raises(
+        (ConfigError, StudyError), match=r"evaluations must be|limits in .* damaged"
+    ):
+        evoconv.resume(run, generations=2)

@@ -274,7 +274,7 @@ def finish(
     Raises:
         UserError: no such study or trial, or one without a measurement.
     """
-    from evoconv.session.studies import finish_trial
+    from evoconv.session.opened import finish_trial
 
     started_at = clock.time()
     folder = finish_trial(

@@ -137,7 +137,7 @@ def finish(parsed: argparse.Namespace, started_at: float) -> int:
     metric = _metric_of(run)
     with ctrl_c_waits():
         from evoconv.cli.watching import run_watched
-        from evoconv.session.studies import finish_trial
+        from evoconv.session.opened import finish_trial
 
     return run_watched(
         lambda watch: (

@@ -107,7 +107,7 @@ class Finish:
         have = {row["number"] for row in done if row["name"] == "repeat"}
         limit_s, baseline_limit_s = self._time_limits(repeats if is_trained else 0, slots)
         jobs: dict[int, tuple[str, _Task]] = {}
-        for number in set(range(repeats)) - have:
+        for number in sorted(set(range(repeats)) - have):
             task = self._trained(number, kept, limit_s) if is_trained else self._evolved()
             jobs[number] = ("repeat", task)
         has_time = baseline_limit_s is None or baseline_limit_s >= 1.0

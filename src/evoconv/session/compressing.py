@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from evoconv.config import StudyConfig, config_from_dict, configure
-from evoconv.session.studies import open_study
+from evoconv.session.opened import open_study
 from evoconv.study.storage import FILE_NAME
 from evoconv.timetable import COMPRESSION_SHARE
 

@@ -15,7 +15,7 @@ from evoconv.export.evo_file import read_evo
 from evoconv.export.final import test_pixels
 from evoconv.export.onnx_file import onnx_model, require_onnx, save_onnx
 from evoconv.export.shared_onnx import narrowest_bits, share_weights
-from evoconv.session.studies import open_study, prepare_stored
+from evoconv.session.opened import open_study, prepare_stored
 from evoconv.study.finished import Finished, run_of
 from evoconv.study.watch import Unwatched
 from evoconv.units import format_bytes

@@ -16,7 +16,7 @@ from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing
-from evoconv.session.studies import begin, measured_trial, open_study, require_some, session_on
+from evoconv.session.opened import begin, measured_trial, open_study, require_some, session_on
 from evoconv.study.finished import RETRAINED_NOTE
 from evoconv.study.watch import Watch
 

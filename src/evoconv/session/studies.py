@@ -1,14 +1,12 @@
-"""One study from its options to its saved network: what ``evolve``, ``resume``, ``finish`` do.
+"""One study from its options to its saved network: what ``evolve`` and ``resume`` do.
 
 All that is stored on the way lets a later session go on from any point.
 """
 
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +15,17 @@ from evoconv.config import StudyConfig, check_generations, config_from_dict
 from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
 from evoconv.execution.executor import Executor
 from evoconv.genomes.architecture import read_genome
-from evoconv.preparation import Prepared, prepare, prepare_again
+from evoconv.preparation import prepare
 from evoconv.problems.fitness import FUNCTION, FitnessFunction
 from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.weight_sharing import WeightSharingProblem
-from evoconv.records import Trial
 from evoconv.session.base import with_base
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.length import timed_setting
+from evoconv.session.opened import begin, open_study, prepare_stored
 from evoconv.session.own_network import OwnNetwork
+from evoconv.session.run_folder import run_folder
 from evoconv.session.search import Candidates, Search
 from evoconv.session.shared import SharedCandidates
 from evoconv.session.trained import TrainedCandidates
@@ -72,7 +71,7 @@ def start_study(
         time_s=_own_time(config, config.budget.time_s),
         final_share=config.final.final_share,
     )
-    with _run_folder(config, out) as run:
+    with run_folder(config, out) as run:
         config = with_base(config, run, watch, started_at, own)
         prepared = prepare(config, run, watch)
         stored = prepared.config.to_dict()
@@ -129,7 +128,7 @@ def resume_study(
             watch.notify("the study is finished; --time or --evaluations let it go on")
             return run
         # Bad limits are refused before anything is changed.
-        limits = (storage.note(_LIMITS_NOTE) or {}) | new_limits
+        limits = _changed_limits(storage) | new_limits
         config = replace(config, budget=replace(config.budget, **limits))
         check_generations(config.budget, config.method)
         prepared = replace(prepare_stored(run, storage, watch), config=config)
@@ -157,89 +156,14 @@ def resume_study(
     return run
 
 
-def finish_trial(
-    run: Path,
-    number: int,
-    watch: Watch,
-    *,
-    time_s: float | None = None,
-    repeats: int = 1,
-    started_at: float | None = None,
-) -> Path:
-    """Train a trial's network anew on all training images, test and save it, as the best one is.
-
-    What was done already is not done again.
-
-    Args:
-        run: the run folder of the study.
-        number: the trial.
-        watch: is told what happens.
-        time_s: time for this command; None for as long as it needs.
-        repeats: how many trainings; the result is their mean.
-        started_at: when the command began, seconds since the epoch.
-
-    Returns:
-        The folder with the network: ``trial-N`` in the run folder.
-
-    Raises:
-        StudyError: no such study or trial, a trial without a measurement, or a study in use.
-    """
-    require_some(repeats)
-    with open_study(run) as storage:
-        trial = measured_trial(storage, number)
-        session = session_on(run, storage, watch, time_s, started_at)
-        finishing = Finishing(session=session, number=number)
-        options = replace(session.config.final, repeats=repeats, baseline=False)
-        begin(session)
-        with session.executor() as executor:
-            finishing.train(executor, finishing.setting(executor), trial, options)
-        finishing.check_and_report()
-    return finishing.folder
-
-
-@contextmanager
-def open_study(run: Path) -> Iterator[Storage]:
-    """Open an existing study that no other process works on, to the end of the block."""
-    if not run.is_dir():  # locking would make it
-        raise StudyError(f"there is no run folder {run}")
-    with lock_folder(run), closing(Storage.open(run, read_genome)) as storage:
-        yield storage
-
-
-def require_some(repeats: int) -> None:
-    """Raise ``ConfigError`` unless there is to be a training."""
-    if repeats < 1:
-        raise ConfigError(f"repeats must be at least 1, got {repeats}")
-
-
-def measured_trial(storage: Storage, number: int) -> Trial:
-    """Return the trial; ``StudyError`` if there is none or it has no measurement."""
-    trial = storage.trial(number)
-    if trial.individual.measurement is None:
-        raise StudyError(f"trial {number} is {trial.state}: it has no measurement")
-    return trial
-
-
-def session_on(
-    run: Path, storage: Storage, watch: Watch, time_s: float | None, started_at: float | None
-) -> Session:
-    """Return a session that works on a trial of an open study, as ``finish_trial`` does.
-
-    Raises ``StudyError`` if the images have changed.
-    """
-    prepared = prepare_stored(run, storage, watch)
-    timetable = Timetable(
-        started_at=time.time() if started_at is None else started_at,
-        time_s=time_s,
-        final_share=prepared.config.final.final_share,
-    )
-    return Session(run=run, storage=storage, prepared=prepared, watch=watch, timetable=timetable)
-
-
-def prepare_stored(run: Path, storage: Storage, watch: Watch) -> Prepared:
-    """Return what an open study works on; ``StudyError`` if its images have changed."""
-    config = config_from_dict(storage.config)
-    return prepare_again(config, run, watch, storage.note("data") or {})
+def _changed_limits(storage: Storage) -> dict[str, int]:
+    """Return the limits that earlier resumes have set; ``StudyError`` if they are none."""
+    stored = storage.note(_LIMITS_NOTE)
+    if stored is None:
+        return {}
+    if not isinstance(stored, dict) or not stored.keys() <= {"evaluations", "generations"}:
+        raise StudyError(f"the note {_LIMITS_NOTE} in {storage.path} is damaged: {stored!s:.60}")
+    return stored
 
 
 def _run(session: Session) -> None:
@@ -293,17 +217,6 @@ def _candidates(session: Session, executor: Executor) -> Candidates:
     return TrainedCandidates(session=session, executor=executor, setting=setting)
 
 
-def begin(session: Session) -> None:
-    """Tell whoever looks on that workers are about to start, and on what."""
-    session.watch.begun(
-        run=session.run,
-        method=session.config.method,
-        time_s=session.timetable.left_s(),
-        num_slots=len(session.prepared.devices),
-        facts=session.prepared.facts(),
-    )
-
-
 def _own_time(config: StudyConfig, time_s: float | None) -> float | None:
     """Return the part of a command's time that isn't for a compression; None for no limit."""
     if time_s is None or not config.final.compress:
@@ -314,34 +227,3 @@ def _own_time(config: StudyConfig, time_s: float | None) -> float | None:
 def _versions() -> dict[str, str]:
     names = ("evoconv", "torch", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-@contextmanager
-def _run_folder(config: StudyConfig, out: Path | None) -> Iterator[Path]:
-    """Give the run folder; a dated one is made at once, and goes if nothing was written to it."""
-    if out is not None:
-        yield out
-        return
-    run = _dated_folder(config)
-    try:
-        yield run
-    finally:
-        with suppress(OSError):  # they hold something
-            run.rmdir()
-            run.parent.rmdir()
-
-
-def _dated_folder(config: StudyConfig) -> Path:
-    """Make and return ``runs/<source>-<method>-<date>-<time>``, with a number if that exists."""
-    name = Path(config.source.rstrip("/")).name.split(".")[0] or "images"
-    stem = f"{name}-{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
-    for number in range(1000):
-        run = Path("runs") / (stem if number == 0 else f"{stem}-{number}")
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise StudyError(f"{run} can't be made: {error.strerror or error}") from error
-        return run
-    raise StudyError(f"runs/{stem} and 999 more exist already")
