@@ -17,6 +17,7 @@ from tests.simulation import (
     ToySpace,
     ToyTask,
     individual,
+    measured,
     options_of,
     score,
     values_of,
@@ -89,6 +90,34 @@ def test_generations_end_a_search_when_all_of_the_last_is_told(method: str, slot
     further = ToyRun(method=method, slots=slots, log=run.log, stop=StopRules(generations=4))
     assert further.go() == "all 4 generations are done"
     assert len(run.log.trials()) > len(numbers)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("slots", [1, 2, 7])
+def test_whoever_is_bred_from_is_a_member_then(method: str, slots: int) -> None:
+    """Weights of members are kept, so a child finds those of its parents."""
+    strategy = build_strategy(method, ToySpace(), options_of(method), SCORE, 1)
+    waiting: list[Individual] = []
+    for _ in range(150):
+        born = strategy.ask(slots - len(waiting)) if len(waiting) < slots else []
+        known = {one.original for one in strategy.members()}
+        assert {parent for one in born for parent in one.parents} <= known
+        waiting += born
+        strategy.tell(measured(waiting.pop(0)))
+
+
+@pytest.mark.parametrize("method", WITH_BARRIER)
+def test_who_has_settled_is_the_same_for_any_number_of_workers(method: str) -> None:
+    seen = []
+    for slots in (1, 2, 7):
+        strategy = build_strategy(method, ToySpace(), options_of(method), SCORE, 1)
+        settled: dict[int, list[int]] = {}
+        while len(settled) < 150:
+            for one in strategy.ask(slots):
+                settled[one.number] = [member.number for member in strategy.settled()]
+                strategy.tell(measured(one))
+        seen.append({number: settled[number] for number in range(150)})
+    assert seen[0] == seen[1] == seen[2]
 
 
 @pytest.mark.parametrize("method", WITHOUT)
