@@ -73,9 +73,10 @@ class Finalists:
         rows: list[dict[str, Any]] = (self.storage.note(FINALISTS_NOTE) or {"rows": []})["rows"]
         count = self._affordable(executor.num_slots)
         if not rows and count < min(2, self.count):
+            left_s = max(self.time_left_s or 0, 0)
             notify(
-                f"no finalists: the {self.time_left_s or 0:.0f} s left are too short to train two"
-                " of them in full; the search's best is kept"
+                f"no finalists: the {left_s:.0f} s left are too short to train two of them in full;"
+                " the search's best is kept"
             )
             return self.best
         rounds = math.ceil(count / executor.num_slots) or 1
