@@ -18,6 +18,7 @@ from tests.small_studies import FAST, Listening, shown
 OPTIONS: dict[str, Any] = FAST | {
     "evaluations": 3,
     "try_augmentations": True,
+    "finalists": 0,
     "final_epochs": 20,
     "normalisation": "batch",
     "shift": 0.0,
