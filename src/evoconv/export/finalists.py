@@ -175,7 +175,12 @@ class Finalists:
         known = trial.individual.measurement
         if "values" not in row or known is None:
             return None
-        measured = self.judge(Measurement(values={**known.values, **row["values"]}))
+        try:
+            measured = self.judge(Measurement(values={**known.values, **row["values"]}))
+        except Exception:  # noqa: BLE001 - a person's own function raises what it likes
+            return None
+        if not math.isfinite(self.objective.fitness(measured)):
+            return None
         return replace(trial.individual, measurement=measured)
 
 
