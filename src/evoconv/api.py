@@ -202,16 +202,15 @@ def _study(
     run = start_study(
         config, None if out is None else Path(out), watch or Unwatched(), started_at, function, own
     )
-    time_s = config.budget.time_s
-    return _compressed(run, watch, None if time_s is None else started_at + time_s)
+    return _compressed(run, watch, started_at, config.budget.time_s)
 
 
-def _compressed(run: Path, watch: Watch | None, ends_at: float | None) -> Result:
+def _compressed(run: Path, watch: Watch | None, started_at: float, time_s: float | None) -> Result:
     """Return the study after the compression that it asks for, if it does."""
     from evoconv.session.compressing import FOLDER, compression_of
     from evoconv.session.studies import start_study
 
-    if (config := compression_of(run, ends_at)) is not None:
+    if (config := compression_of(run, started_at, time_s)) is not None:
         start_study(config, run / FOLDER, watch or Unwatched())
     return Result(run)
 
@@ -251,7 +250,7 @@ def resume(
         started_at=started_at,
         fitness=fitness,
     )
-    return _compressed(Path(run), watch, None if time_s is None else started_at + time_s)
+    return _compressed(Path(run), watch, started_at, time_s)
 
 
 def finish(

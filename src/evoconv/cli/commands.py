@@ -80,18 +80,18 @@ def _study(
         return runs[0]
 
     code = run_watched(study, metric=config.training.metric, quiet=parsed.quiet, json=parsed.json)
-    time_s = config.budget.time_s
-    ends_at = None if time_s is None else started_at + time_s
-    return code or _compress_after(runs[0], parsed, ends_at)
+    return code or _compress_after(runs[0], parsed, started_at, config.budget.time_s)
 
 
-def _compress_after(run: Path, parsed: argparse.Namespace, ends_at: float | None) -> int:
+def _compress_after(
+    run: Path, parsed: argparse.Namespace, started_at: float, time_s: float | None
+) -> int:
     """Compress the network of a finished study that asks for it, and print what that gave."""
     from evoconv.cli.watching import run_watched
     from evoconv.session.compressing import FOLDER, compression_of
     from evoconv.session.studies import start_study
 
-    config = compression_of(run, ends_at)
+    config = compression_of(run, started_at, time_s)
     if config is None:
         return 0
     return run_watched(
@@ -126,8 +126,7 @@ def resume(parsed: argparse.Namespace, started_at: float) -> int:
         quiet=parsed.quiet,
         json=parsed.json,
     )
-    ends_at = None if time_s is None else started_at + time_s
-    return code or _compress_after(run, parsed, ends_at)
+    return code or _compress_after(run, parsed, started_at, time_s)
 
 
 def finish(parsed: argparse.Namespace, started_at: float) -> int:

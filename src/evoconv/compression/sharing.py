@@ -90,11 +90,7 @@ class Shareable:
 
         ``modulation``: spread and focus of each; empty for plain clusters, which are made once.
         """
-        found: dict[str, StoredTensor] = {
-            name: cheapest(values, width_of(name, values, self._dense_bits))
-            for name, values in self._tensors.items()
-            if name not in self.layers
-        }
+        found = dict(self._others)
         for place, (book, count) in enumerate(zip(self.codebooks, clusters, strict=True)):
             found |= self._shared(book, count, modulation[place] if modulation else None)
         return {name: found[name] for name in self._tensors}
@@ -162,12 +158,16 @@ class Shareable:
     @cached_property
     def _dense_bits_stored(self) -> float:
         """What all other tensors take."""
-        others = [
-            cheapest(one, width_of(name, one, self._dense_bits))
-            for name, one in self._tensors.items()
+        return sum(bits_of_each(list(self._others.values())))
+
+    @cached_property
+    def _others(self) -> dict[str, StoredTensor]:
+        """All other tensors, as they are stored whatever is shared."""
+        return {
+            name: cheapest(values, width_of(name, values, self._dense_bits))
+            for name, values in self._tensors.items()
             if name not in self.layers
-        ]
-        return sum(bits_of_each(others))
+        }
 
 
 def _shared_by_rows(rows: Floats, count: int, bits: Bits, shape: tuple[int, ...]) -> SharedTensor:

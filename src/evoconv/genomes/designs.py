@@ -66,10 +66,11 @@ def _forms(options: SpaceOptions, input_shape: tuple[int, int, int]) -> Iterator
         ways.append(False)
     if options.max_stride >= 2:
         ways.append(True)
-    ends: list[tuple[Reduction, bool]] = []
-    for reduction in options.reductions:
-        ends += [(reduction, False)]
-        ends += [(reduction, True)] if reduction == "flatten" else []
+    ends = [
+        (reduction, is_reduced)
+        for reduction in options.reductions
+        for is_reduced in ((False, True) if reduction == "flatten" else (False,))
+    ]
     for num_stages, count, is_strided, (reduction, is_reduced) in product(
         (most_stages, most_stages - 1), (1, 2), ways, ends
     ):

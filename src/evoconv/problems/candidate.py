@@ -138,11 +138,9 @@ class CandidateTraining:
 
     def _inherit(self, network: nn.Module, chosen: npt.NDArray[np.int64]) -> Heritage:
         plan, image_set = self.plan, self.workplace.image_set
-        # From everywhere: rows are often sorted by class.
-        places = np.linspace(0, len(chosen) - 1, min(_SAMPLE, len(chosen))).astype(np.int64)
-        sample, _ = self.workplace.tensor.cut(
-            torch.from_numpy(chosen[places]).to(self.workplace.device)
-        )
+        # Of all classes: rows are often sorted by them.
+        rows = stratified_subset(chosen, image_set.labels, _SAMPLE)
+        sample, _ = self.workplace.tensor.cut(torch.from_numpy(rows).to(self.workplace.device))
         network.to(self.workplace.device)
         return inherit_weights(
             plan.subject.architecture,

@@ -15,13 +15,14 @@ _LEAST_S = 30.0
 _EVALUATIONS = 60
 
 
-def compression_of(run: Path, ends_at: float | None) -> StudyConfig | None:
+def compression_of(run: Path, started_at: float, time_s: float | None) -> StudyConfig | None:
     """Return the configuration of the compression that a finished study asks for.
 
     Args:
         run: the study's folder.
-        ends_at: when the command must have ended, seconds since the epoch; None for as long as the
-            study's own time allows a compression.
+        started_at: when the command began, seconds since the epoch.
+        time_s: how long it may take altogether; None for as long as the study's own time allows a
+            compression.
 
     Returns:
         None if it asks for none, or that has begun already.
@@ -33,11 +34,11 @@ def compression_of(run: Path, ends_at: float | None) -> StudyConfig | None:
         config = config_from_dict(storage.config)
     if not config.final.compress or (run / FOLDER / FILE_NAME).exists():
         return None
-    time_s, options, workers = config.budget.time_s, config.compress, config.workers
-    if ends_at is not None:
-        left_s: float | None = max(_LEAST_S, ends_at - time.time())
+    own_s, options, workers = config.budget.time_s, config.compress, config.workers
+    if time_s is not None:
+        left_s: float | None = max(_LEAST_S, started_at + time_s - time.time())
     else:
-        left_s = None if time_s is None else max(_LEAST_S, COMPRESSION_SHARE * time_s)
+        left_s = None if own_s is None else max(_LEAST_S, COMPRESSION_SHARE * own_s)
     return configure(
         config.source,
         {
