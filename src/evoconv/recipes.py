@@ -18,7 +18,7 @@ _LIKE_RELU = ("relu", "leaky-relu", "elu", "silu", "hard-swish")
 _USUAL: Mapping[str, Any] = {
     "normalisation": "batch",
     "usual_designs": True,
-    "reduction": "either",
+    "reduction": "by-size",
     "finalists": 4,
     "activations": _LIKE_RELU,
     "min_kernel": 3,

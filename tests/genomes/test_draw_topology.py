@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,6 +143,24 @@ def test_a_topology_without_a_layer_that_convolves_gets_one_of_the_kinds_that_th
         kinds = [type(layer) for layer in draw_topology(options, (1, 28, 28), rng).features]
         assert kinds.count(Residual) == 1
         assert Convolution not in kinds
+
+
+@pytest.mark.parametrize(
+    ("choice", "shape", "born"),
+    [
+        ("either", (1, 28, 28), {"flatten", "global-average"}),
+        ("by-size", (3, 32, 32), {"flatten"}),
+        ("by-size", (3, 32, 33), {"flatten", "global-average"}),
+        ("flatten", (1, 64, 64), {"flatten"}),
+        ("global-average", (1, 28, 28), {"global-average"}),
+    ],
+)
+def test_what_becomes_of_the_last_maps_is_chosen_at_birth(
+    choice: Any, shape: tuple[int, int, int], born: set[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    options = SpaceOptions(reduction=choice)
+    assert {draw_topology(options, shape, rng).reduction for _ in range(20)} == born
 
 
 def test_normalised_convolutions_have_no_bias() -> None:

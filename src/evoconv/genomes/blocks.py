@@ -25,7 +25,7 @@ from evoconv.genomes.draw_topology import (
 )
 from evoconv.genomes.layers import Pooling
 from evoconv.genomes.space_options import SpaceOptions
-from evoconv.genomes.topology import Topology
+from evoconv.genomes.topology import Reduction, Topology
 from evoconv.genomes.vary_vector import cross_at_two_points
 
 Counts = tuple[int, int]
@@ -100,7 +100,8 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
         for units in blocks.units
     )
     # As published, where the space leaves it open.
-    return assemble(features, classifier, options.reductions[-1], options, input_shape)
+    reduction: Reduction = "flatten" if options.reduction == "flatten" else "global-average"
+    return assemble(features, classifier, reduction, options, input_shape)
 
 
 def encode(topology: Topology) -> Blocks:

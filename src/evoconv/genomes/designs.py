@@ -68,7 +68,7 @@ def _forms(options: SpaceOptions, input_shape: tuple[int, int, int]) -> Iterator
         ways.append(True)
     ends = [
         (reduction, is_reduced)
-        for reduction in options.reductions
+        for reduction in options.reductions(input_shape)
         for is_reduced in ((False, True) if reduction == "flatten" else (False,))
     ]
     for num_stages, count, is_strided, (reduction, is_reduced) in product(

@@ -169,7 +169,7 @@ def draw_topology(
         features[int(rng.integers(num_features))] = draw_convolution(options, rng)
     num_dense = int(rng.integers(options.min_classifier, options.max_classifier_at_birth + 1))
     classifier = tuple(draw_dense(options, rng) for _ in range(num_dense))
-    known = options.reductions
+    known = options.reductions(input_shape)
     return assemble(
         features,
         classifier,

@@ -193,7 +193,8 @@ class TopologySpace:
         smallest: dict[Topology, None] = {}
         for features in self._smallest_features():
             for reduction, num_dense in product(
-                options.reductions, range(fewest, min(fewest + 1, options.max_classifier) + 1)
+                options.reductions(self.input_shape),
+                range(fewest, min(fewest + 1, options.max_classifier) + 1),
             ):
                 classifier = (dense,) * num_dense
                 one = assemble(features, classifier, reduction, options, self.input_shape)

@@ -21,6 +21,9 @@ from evoconv.genomes.rules import RULES
 from evoconv.genomes.topology import REDUCTIONS, Reduction
 from evoconv.options import Options, option
 
+# So large are images whose maps had better be flattened, as measured: docs/method-async.md.
+_SMALL_SIDE = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceOptions(Options):
@@ -148,17 +151,20 @@ class SpaceOptions(Options):
     pool_padding: Literal["same", "valid"] = option(
         "valid", "poolings round down (valid) or up (same)", choices=PADDINGS
     )
-    reduction: Literal["flatten", "global-average", "either"] = option(
+    reduction: Literal["flatten", "global-average", "either", "by-size"] = option(
         "flatten",
         "how the last maps become a vector; either: of each newborn a coin says, and children have"
-        " it from their first parent",
-        choices=(*REDUCTIONS, "either"),
+        f" it from their first parent; by-size: flatten up to {_SMALL_SIDE}×{_SMALL_SIDE} pixels,"
+        " else either",
+        choices=(*REDUCTIONS, "either", "by-size"),
     )
 
-    @property
-    def reductions(self) -> tuple[Reduction, ...]:
-        """All that a topology of the space may have."""
-        return REDUCTIONS if self.reduction == "either" else (self.reduction,)
+    def reductions(self, input_shape: tuple[int, int, int]) -> tuple[Reduction, ...]:
+        """Return all that a topology for such images (C, H, W) may have."""
+        is_small = max(input_shape[1:]) <= _SMALL_SIDE
+        if self.reduction == "either" or (self.reduction == "by-size" and not is_small):
+            return REDUCTIONS
+        return ("flatten",) if self.reduction == "by-size" else (self.reduction,)
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` where two options contradict each other."""
