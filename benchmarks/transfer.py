@@ -3,8 +3,9 @@
 ``evoconv pretrain`` trains the small DenseNet on CIFAR-10 once; its time is told beside the tables.
 Each cell is one way with one number of images and one seed, in a process of its own, all with the
 same time: evolved transfer, the whole backbone with a new classifier (all learn at 0.001), a new
-classifier alone (linear probe), the backbone from scratch, and ``evolve``. A seed draws the
-training and the test images of a cell, so the ways are compared in pairs.
+classifier alone (linear probe), the backbone from scratch, and ``evolve``. One half of NEU is the
+test, for all; of the other half, which defaults may be chosen on, a seed draws the training images
+of a cell, so the ways are compared in pairs.
 
 ``searches`` compares methods at the same number of evaluations. ``features`` is the time of a trial
 with 18 frozen layers of DenseNet-121, with and without shared outputs of frozen layers.
@@ -197,7 +198,7 @@ class _Images:
         self._archive, self._folder = archive, folder
 
     def drawn(self, per_class: int, seed: int) -> Path:
-        """Return the folder; each class has ``_NUM_TEST`` test images, the same for all sizes."""
+        """Return the folder; each class has ``_NUM_TEST`` test images, always the same."""
         target = self._folder / f"neu-{per_class}-{seed}"
         if target.exists():
             return target
@@ -208,8 +209,10 @@ class _Images:
                     by_class[Path(member.name).parent.name].append(member)
             for name, members in sorted(by_class.items()):
                 order = sorted(members, key=lambda one: one.name)
-                random.Random(f"{seed} {name}").shuffle(order)
-                parts = {"test": order[:_NUM_TEST], "train": order[_NUM_TEST:][:per_class]}
+                random.Random(f"test {name}").shuffle(order)
+                tested, others = order[:_NUM_TEST], order[_NUM_TEST:]
+                random.Random(f"{seed} {name}").shuffle(others)
+                parts = {"test": tested, "train": others[:per_class]}
                 for part, chosen in parts.items():
                     home = target / part / name
                     home.mkdir(parents=True)

@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,27 @@ def test_so_does_that_of_older_systems(tmp_path: Path, quota: str, cores: int) -
 
 def test_without_control_groups_all_cores_are_there(tmp_path: Path) -> None:
     assert num_cores(tmp_path) == CORES
+
+
+_FAULTS = """
+import resource
+import numpy as np
+from evoconv.machine import keep_freed_memory
+{keep}
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(10_000_000)
+before = faults()
+for _ in range(10):
+    np.ones(10_000_000)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
+def test_memory_that_was_freed_is_used_again() -> None:
+    new, again = (
+        int(subprocess.check_output([sys.executable, "-c", _FAULTS.format(keep=keep)]))
+        for keep in ("", "keep_freed_memory()")
+    )
+    assert new > 10 * again

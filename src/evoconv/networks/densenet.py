@@ -34,8 +34,8 @@ class DenseNetLayout:
         blocks: dense layers of each dense block.
         growth: maps that a dense layer adds.
         stem: maps of the first convolution.
-        is_small: for images of about 32×32: the first convolution is 3×3 with stride 1 and no
-            pooling follows; else it is 7×7 with stride 2, and a pooling halves once more.
+        is_small: for images of about 32×32 to 64×64: the first convolution is 3×3 with stride 2 and
+            no pooling follows; else it is 7×7 with stride 2, and a pooling halves once more.
     """
 
     blocks: tuple[int, ...]
@@ -186,9 +186,9 @@ def leading_names(layout: DenseNetLayout, count: int) -> tuple[str, ...]:
 
 
 def _stem(layout: DenseNetLayout, in_channels: int) -> Parts:
-    size, stride = (3, 1) if layout.is_small else (7, 2)
+    size = 3 if layout.is_small else 7
     parts = Parts(
-        conv0=nn.Conv2d(in_channels, layout.stem, size, stride, size // 2, bias=False),
+        conv0=nn.Conv2d(in_channels, layout.stem, size, 2, size // 2, bias=False),
         norm0=nn.BatchNorm2d(layout.stem),
         relu0=nn.ReLU(inplace=True),
     )

@@ -16,6 +16,7 @@ from evoconv.data.image_set import ImageSet, open_image_set
 from evoconv.data.splits import SearchSplits
 from evoconv.errors import ConfigError
 from evoconv.execution.options import WorkerOptions
+from evoconv.machine import keep_freed_memory
 from evoconv.training.features import FeatureFolder
 
 
@@ -70,6 +71,7 @@ class OpenWorkplace:
         """Return the workplace; on a CPU torch is held to one thread."""
         if device == "cpu":
             torch.set_num_threads(1)
+            keep_freed_memory()
             # Denormal numbers, common in networks with small weights, are very slow on some cores.
             torch.set_flush_denormal(True)
         image_set = open_image_set(self.folder)

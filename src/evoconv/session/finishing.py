@@ -9,6 +9,7 @@ from evoconv.export.augmentations import Augmentations, chosen_augmentation
 from evoconv.export.check import check_saved
 from evoconv.export.finalists import Finalists
 from evoconv.export.finish import Finish, save_search_weights, saved_repeat
+from evoconv.export.in_full import seconds_per_image
 from evoconv.export.options import FinalOptions
 from evoconv.problems.training import TrainingSetting
 from evoconv.problems.weight_sharing import WeightSharingProblem
@@ -144,11 +145,10 @@ class Finishing:
         left_s = self.session.timetable.left_for_training_s()
         if left_s is None or best.individual.measurement is None:
             return left_s
-        values = best.individual.measurement.values
         # Once after the training and once in a fresh process. Testing in float32 on a CPU is
         # about as fast as training in the study's precision.
         num_tested = 2 * (len(prepared.image_set) - len(prepared.splits.training))
-        return left_s - num_tested * values["training_seconds"] / values["image_passes"]
+        return left_s - num_tested * seconds_per_image(best.individual)
 
 
 def save_best_so_far(session: Session) -> None:
