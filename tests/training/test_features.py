@@ -101,7 +101,7 @@ def train(net: nn.Module, source: Source, recipe: Recipe, frozen: tuple[str, ...
 
 
 def test_without_room_there_are_none(tmp_path: Path) -> None:
-    one_file = 50 * 12 * 12 * 12 * 4  # after a dense layer: rows × maps × pixels × bytes
+    one_file = 50 * 12 * 6 * 6 * 4  # after a dense layer: rows × maps × pixels × bytes
     leading = names_up_to(TINY, 1)
     for room, is_there in ((one_file - 1, False), (one_file, True)):
         found = folder(tmp_path, room).features(
