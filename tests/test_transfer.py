@@ -122,6 +122,21 @@ def test_a_study_without_its_weights_can_not_go_on(
         hidden.rename(file)
 
 
+@pytest.mark.parametrize(("side", "used"), [(8, 10), (12, 12)])
+def test_images_are_as_large_as_for_evolve_but_at_least_as_for_the_pretraining(
+    side: int, used: int, images: Path, tmp_path: Path
+) -> None:  # they are of 10×10 pixels
+    options: dict[str, Any] = {"baseline": False, **SHORT, "evaluations": 1}
+    pretrained = evoconv.pretrain(
+        images, out=tmp_path / "pre", image_size=str(side), final="evolved", **options
+    )
+    found = evoconv.transfer(images, pretrained.run, out=tmp_path / "run", **options)
+    shape = found.best.classifier.preprocessing
+    assert (shape.height, shape.width) == (used, used)
+    again = evoconv.resume(found.run, evaluations=2)
+    assert again.best.classifier.preprocessing == shape
+
+
 def test_a_study_goes_on_without_the_file_it_began_with(
     images: Path, pretrained: evoconv.Result, tmp_path: Path
 ) -> None:

@@ -31,6 +31,20 @@ def test_the_default_size_is_scaled_down_to_64_on_the_longer_side(tmp_path: Path
     assert opened.input_shape == (1, 32, 64)
 
 
+@pytest.mark.parametrize(
+    ("least", "shape"),
+    [((32, 32), (1, 32, 64)), ((33, 16), (1, 33, 16)), ((32, 65), (1, 32, 65))],
+)
+def test_a_default_size_below_the_least_in_either_is_the_least(
+    least: tuple[int, int], shape: tuple[int, int, int], tmp_path: Path
+) -> None:
+    source = write_tree(tmp_path, tree_of(size=(100, 200)))
+    found = load_image_set(source, DataOptions(), notify=print, least=least)
+    assert found.input_shape == shape
+    asked = load_image_set(source, DataOptions(image_size="48"), notify=print, least=least)
+    assert asked.input_shape == (1, 48, 48)
+
+
 def test_the_size_counts_after_turning_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

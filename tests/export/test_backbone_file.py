@@ -67,7 +67,9 @@ def test_a_first_convolution_answers_to_grey_as_it_did_to_the_same_in_all_channe
     grey = torch.randn(2, 1, 24, 16)
     first = network.get_submodule("features.conv0")
     expected = first(grey.repeat(1, 3, 1, 1))
-    assert torch.allclose(nn.functional.conv2d(grey, kernels, stride=2, padding=1), expected, atol=1e-5)
+    assert torch.allclose(
+        nn.functional.conv2d(grey, kernels, stride=2, padding=1), expected, atol=1e-5
+    )
 
 
 def test_a_file_without_description_is_known_by_its_tensors(tmp_path: Path) -> None:

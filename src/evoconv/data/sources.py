@@ -62,7 +62,13 @@ class DataOptions(Options):
         return None if self.image_size is None else _parse_size(self.image_size)
 
 
-def load_image_set(source: str | Path, options: DataOptions, *, notify: Notify) -> ImageSet:
+def load_image_set(
+    source: str | Path,
+    options: DataOptions,
+    *,
+    notify: Notify,
+    least: tuple[int, int] | None = None,
+) -> ImageSet:
     """Return the images of a path or a known name, decoded into the cache once.
 
     Args:
@@ -70,6 +76,7 @@ def load_image_set(source: str | Path, options: DataOptions, *, notify: Notify) 
             one of ``KNOWN_NAMES``.
         options: how images are brought to one form.
         notify: called with a few words about what takes long.
+        least: (height, width) instead of a default size that is smaller in either.
 
     Raises:
         DataError: nothing usable is there; one clear sentence.
@@ -78,10 +85,18 @@ def load_image_set(source: str | Path, options: DataOptions, *, notify: Notify) 
 
     def plan(raw: RawSet) -> tuple[RawSet, Survey]:
         _check_classes(raw.labels, raw.declared, raw.classes, found.title)
-        seen = survey(raw, options.size, options.resize, skip_bad_images=options.skip_bad_images)
+        seen = survey(
+            raw,
+            options.size,
+            options.resize,
+            skip_bad_images=options.skip_bad_images,
+            least=least,
+        )
         return raw, seen
 
     asked = [options.size, options.resize]
+    if options.size is None and least is not None:
+        asked.append(least)
     image_set = _load(found, asked, plan, options.skip_bad_images, notify)
     # Again: the skipped images may have been all of a class.
     _check_classes(image_set.labels, image_set.declared, image_set.classes, found.title)

@@ -40,12 +40,17 @@ class _Look:
 
 
 def survey(
-    raw: RawSet, size: tuple[int, int] | None, resize: str, *, skip_bad_images: bool
+    raw: RawSet,
+    size: tuple[int, int] | None,
+    resize: str,
+    *,
+    skip_bad_images: bool,
+    least: tuple[int, int] | None = None,
 ) -> Survey:
     """Return the preprocessing of a raw set; ``size`` is (height, width) if a person chose one.
 
     By default images get the median height and width, scaled down so that the longer side is at
-    most ``DEFAULT_LONGER_SIDE``.
+    most ``DEFAULT_LONGER_SIDE``; the ``least`` size where that is smaller in either.
 
     Raises:
         DataError: an image can't be read, unless ``skip_bad_images``; or none can.
@@ -62,7 +67,7 @@ def survey(
     if not looks:
         raise DataError(f"none of the {len(errors):,} images can be read; the first: {errors[0]}")
     seen = list(looks.values())
-    height, width = size or _default_size(seen)
+    height, width = size or _default_size(seen, least)
     preprocessing = Preprocessing(
         height=height,
         width=width,
@@ -113,11 +118,14 @@ def _looks(raw: RawSet) -> Iterator[tuple[int, _Look | DataError]]:
         yield row, result
 
 
-def _default_size(looks: Sequence[_Look]) -> tuple[int, int]:
+def _default_size(looks: Sequence[_Look], least: tuple[int, int] | None) -> tuple[int, int]:
     height = float(np.median([look.height for look in looks]))
     width = float(np.median([look.width for look in looks]))
     scale = min(1.0, DEFAULT_LONGER_SIDE / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    if least is not None and (size[0] < least[0] or size[1] < least[1]):
+        return least
+    return size
 
 
 def _bit_depth(looks: Sequence[_Look]) -> int:
