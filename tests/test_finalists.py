@@ -91,6 +91,17 @@ def test_a_full_training_measures_anew(study: evoconv.Result) -> None:
         assert row["values"][name] != measurement.values[name]
 
 
+def test_few_images_are_all_used_to_compare_them(images: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"folds": 3, "finalists": 2, "evaluations": 4}
+    run = evoconv.evolve(images, out=tmp_path / "run", **options).run
+    num = note_in(run, "data")["num_training"]
+    for row in finalists_in(run):
+        accuracy, error = (row["values"][f"validation_accuracy{o}"] for o in ("", "_error"))
+        assert accuracy * num == pytest.approx(round(accuracy * num))
+        assert error == pytest.approx((accuracy * (1 - accuracy) / num) ** 0.5)
+    assert len(finalists_in(run)) == 2
+
+
 def test_they_are_shown(study: evoconv.Result) -> None:
     assert "Finalists: trained in full before the best was chosen" in shown(study.run)
 

@@ -32,6 +32,24 @@ _USUAL: Mapping[str, Any] = {
     "dropouts": (0.0, 0.2),
 }
 
+# Safiuddin: Adam, Kaiming initialisation, the loss as fitness, tournaments of two. The rest is the
+# house's.
+_TRANSFER: Mapping[str, Any] = {
+    "optimizer": "adam",
+    "weight_decay": 0.0,
+    "label_smoothing": 0.0,
+    "batch_size": 32,
+    "train_images": None,
+    "metric": "cross-entropy",
+    "population": 12,
+    "tournament": 2,
+    "crossover": 0.9,
+    "mutation": 0.5,
+    # Of the slowest plan, so of most others twice as many or more.
+    "affordable_evaluations": 16,
+    "folds": None,
+}
+
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # As good a network as a short time allows: the training has the defaults of ``Recipe``.
     "fast": _USUAL,
@@ -99,24 +117,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "final": "evolved",
         "final_share": 0.12,
     },
-    # Safiuddin: Adam, Kaiming initialisation, the loss as fitness, tournaments of two. The rest is
-    # the house's. Without augmentation, what frozen layers give is computed once.
-    "transfer": {
-        "optimizer": "adam",
-        "weight_decay": 0.0,
-        "label_smoothing": 0.0,
-        "batch_size": 32,
-        "shift": 0.0,
-        "train_images": None,
-        "metric": "cross-entropy",
-        "population": 12,
-        "tournament": 2,
-        "crossover": 0.9,
-        "mutation": 0.5,
-        # Of the slowest plan, so of most others twice as many or more.
-        "affordable_evaluations": 16,
-        "folds": None,
-    },
+    # Without augmentation, what frozen layers give is computed once, for the whole search.
+    "transfer": {**_TRANSFER, "shift": 0.0, "final_recipe": "transfer-shifted"},
+    # How its final training goes.
+    "transfer-shifted": {**_TRANSFER, "shift": 0.1},
     # A whole backbone on many images, for a later transfer: one short evaluation, then the rest of
     # the time.
     "pretrain": {
@@ -235,7 +239,7 @@ WITH_A_TARGET: Mapping[str, Mapping[str, Any]] = {"compact": {"affordable_evalua
 
 # The commands' own, the first of each by default; the others are for ``evolve``.
 _OWN: Mapping[str, tuple[str, ...]] = {
-    "transfer": ("transfer",),
+    "transfer": ("transfer", "transfer-shifted"),
     "pretrain": ("pretrain",),
     "compress": ("compress", "untrained"),
 }

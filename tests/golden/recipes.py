@@ -41,7 +41,7 @@ def by_recipe(recipe: str, **options: Any) -> StudyConfig:
     """Return what the recipe gives, for the command that has it."""
     if recipe in recipes_of("evolve"):
         return configure("digits", options, recipe=recipe, seed=0)
-    if recipe == "transfer":
+    if recipe in recipes_of("transfer"):
         options["weights"] = "PRETRAINED"
     command = next(one for one in ("transfer", "pretrain", "compress") if recipe in recipes_of(one))
     return configure("digits", options, recipe=recipe, seed=0, command=command)

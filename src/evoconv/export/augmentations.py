@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evoconv.data.augmentation import Augmentation
+from evoconv.data.splits import SearchSplits
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
 from evoconv.export.in_full import result_row, seconds_per_image, train_in_full
@@ -46,7 +47,7 @@ class Augmentations:
         individual: whose network is trained.
         subject: that network.
         setting: how the final network would be trained.
-        num_images: how many images of the search it is trained on.
+        splits: the images of the search.
         time_left_s: seconds for everything after the search; None without limit.
     """
 
@@ -55,7 +56,7 @@ class Augmentations:
     subject: Subject
     setting: TrainingSetting
     study_seed: int
-    num_images: int
+    splits: SearchSplits
     time_left_s: float | None
 
     def choose(
@@ -74,7 +75,8 @@ class Augmentations:
             if name not in {row["name"] for row in rows}
         }
         rounds = math.ceil(len(names) / executor.num_slots)
-        epochs = math.ceil(_LENGTH * self.setting.recipe.usual_training(self.num_images))
+        num_images = len(self.splits.folds[0][0])
+        epochs = math.ceil(_LENGTH * self.setting.recipe.usual_training(num_images))
         if not rows and (too_slow := self._too_slow(epochs, rounds)):
             notify(too_slow)
             return self.setting.augmentation
@@ -93,7 +95,8 @@ class Augmentations:
         """Return a sentence where the time is too short for the trainings."""
         if self.time_left_s is None:
             return None
-        needed_s = rounds * epochs * self.num_images * seconds_per_image(self.individual)
+        passes = epochs * sum(len(rows) for rows, _ in self.splits.folds)
+        needed_s = rounds * passes * seconds_per_image(self.individual)
         if _LEAST_LENGTH * needed_s <= _SHARE * self.time_left_s:
             return None
         return (
@@ -104,12 +107,14 @@ class Augmentations:
     def _task(self, name: str, epochs: int, limit_s: float | None) -> TrainFinalist:
         changed = replace(self.setting.augmentation, **_CHANGES.get(name, {}))
         return train_in_full(
+            self.individual,
             self.subject,
             replace(self.setting, augmentation=changed),
             # The same weights and batches for all.
             seed=seed_for(self.study_seed, Purpose.AUGMENTATION, 0),
             epochs=epochs,
             time_limit_s=limit_s,
+            splits=self.splits,
         )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from evoconv.data.splits import SearchSplits
 from evoconv.evolution.archive import Archive
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
@@ -45,8 +46,7 @@ class Finalists:
         best: what the search would choose.
         count: how many candidates are looked at, the best included.
         setting: how the final network will be trained.
-        num_images: how many images of the search a finalist is trained on.
-        num_validation: how many it is validated on.
+        splits: the images of the search, which a finalist is trained and validated on.
         time_left_s: seconds for finalists and the final training together; None without limit.
         judge: puts into a measurement what a function in Python says of it, where there is one.
     """
@@ -58,8 +58,7 @@ class Finalists:
     count: int
     setting: TrainingSetting
     study_seed: int
-    num_images: int
-    num_validation: int
+    splits: SearchSplits
     time_left_s: float | None
     judge: Callable[[Measurement], Measurement] = lambda measurement: measurement
 
@@ -111,9 +110,10 @@ class Finalists:
         at most, here, the mistakes of two counting as independent. Their cross-entropy also says
         how sure they are.
         """
+        num_validation = sum(len(validation) for _, validation in self.splits.folds)
 
         def mistakes(one: Individual) -> float:
-            return (1 - _measured(one, "validation_accuracy")) * self.num_validation
+            return (1 - _measured(one, "validation_accuracy")) * num_validation
 
         fewest = mistakes(best)
         near = [
@@ -134,6 +134,11 @@ class Finalists:
             ladder, reached, [self.storage.trial(one).individual for one in failed], count
         )
 
+    @property
+    def _num_images(self) -> int:
+        """Images of one training."""
+        return len(self.splits.folds[0][0])
+
     @cached_property
     def _archive(self) -> Archive:
         return Archive.of(self.objective, (one.individual for one in self.storage.trials()))
@@ -153,21 +158,25 @@ class Finalists:
         """Return how many candidates there is time for, as far as they are wanted."""
         if self.time_left_s is None:
             return self.count
-        usual = self.setting.recipe.usual_training(self.num_images)
-        passes = min(_LEAST_LENGTH * usual, _ENOUGH_EPOCHS) * self.num_images
+        usual = self.setting.recipe.usual_training(self._num_images)
+        passes = min(_LEAST_LENGTH * usual, _ENOUGH_EPOCHS) * sum(
+            len(rows) for rows, _ in self.splits.folds
+        )
         candidates = self._next([], self.count)
         slowest_s = max((passes * seconds_per_image(one) for one in candidates), default=math.inf)
         return min(self.count, slots * int(_SHARE * self.time_left_s / slowest_s))
 
     def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
         return train_in_full(
+            individual,
             self.problem.subject(individual.genome),
             self.setting,
             seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),
             epochs=self.setting.recipe.longest_training(
-                self.num_images, is_timed=limit_s is not None
+                self._num_images, is_timed=limit_s is not None
             ),
             time_limit_s=limit_s,
+            splits=self.splits,
         )
 
     def _in_full(self, trial: Trial, row: dict[str, Any]) -> Individual | None:

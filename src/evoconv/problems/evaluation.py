@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from evoconv.execution.executor import Control, JobFailed
 from evoconv.networks.latency import latency_s
 from evoconv.networks.weights import weights_to_bytes
-from evoconv.problems.candidate import CandidateTraining, Plan, Trained, named_measures
+from evoconv.problems.candidate import CandidateTraining, Plan, Trained
+from evoconv.problems.folds import Part, mean_measures
 from evoconv.problems.workplace import Workplace
 from evoconv.records import Failure, FailureKind, Measurement
 from evoconv.training.precision import Precision, measure_precision
@@ -71,7 +70,7 @@ class Evaluate:
         folds = workplace.splits.folds
         share = 1 / (len(folds) * self.plan.saving.max_trainings)
         for number, (training, validation) in enumerate(folds, first):
-            part = _Part(control, number * share, share)
+            part = Part(control, number * share, share)
             candidate = CandidateTraining(
                 plan=self.plan,
                 workplace=workplace,
@@ -95,7 +94,7 @@ class Evaluate:
         num_images = sum(len(validation) for _, validation in workplace.splits.folds)
         total = sum(one.image_passes for one in done)
         values = {
-            **_means([one.measured for one in done], num_images),
+            **mean_measures([one.measured for one in done], num_images),
             **self.plan.cost.as_values(),
             **latency,
             "training_seconds": seconds,
@@ -139,28 +138,3 @@ def _numbered_remarks(done: list[Trained]) -> Iterator[str]:
     for number, one in enumerate(done, 1):
         for remark in one.remarks:
             yield remark if number == 1 else f"repeat {number - 1}: {remark}"
-
-
-def _means(measured: list[Mapping[str, float]], num_images: int) -> dict[str, float]:
-    """Return the mean of each measure over the trainings; of the accuracy also its uncertainty.
-
-    ``num_images`` are those of all folds together.
-    """
-    values = named_measures(
-        {name: float(np.mean([one[name] for one in measured])) for name in measured[0]}, num_images
-    )
-    values["validation_accuracy_std"] = float(np.std([one["accuracy"] for one in measured]))
-    return values
-
-
-class _Part:
-    """A control that reports the progress of one fold as a part of the whole."""
-
-    def __init__(self, whole: Control, offset: float, share: float) -> None:
-        self._whole, self._offset, self._share = whole, offset, share
-
-    def checkpoint(self) -> None:
-        self._whole.checkpoint()
-
-    def report(self, progress: float, message: str = "") -> None:
-        self._whole.report(self._offset + self._share * progress, message)

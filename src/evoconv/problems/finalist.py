@@ -3,21 +3,24 @@
 from dataclasses import dataclass
 
 from evoconv.execution.executor import Control
-from evoconv.problems.candidate import named_measures
+from evoconv.problems.folds import Part, mean_measures
 from evoconv.problems.training import FullTraining, measures_on
 from evoconv.problems.workplace import Workplace
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFinalist:
-    """The task that trains a network in full on the first fold, and validates it."""
+    """The task that trains a network in full on each fold, and validates it."""
 
     training: FullTraining
 
     def __call__(self, workplace: Workplace, control: Control) -> dict[str, float]:
-        """Return measures by a measurement's names; ``JobFailed`` if the loss wasn't finite."""
-        rows, validation = workplace.splits.folds[0]
-        network, _ = self.training.on(rows, workplace, control)
-        precision = self.training.setting.precision
-        measured = measures_on(network, validation, workplace, precision, control)
-        return named_measures(measured, len(validation))
+        """Return mean measures by a measurement's names; ``JobFailed`` if a loss wasn't finite."""
+        folds, precision = workplace.splits.folds, self.training.setting.precision
+        share = 1 / len(folds)
+        measured = []
+        for number, (rows, validation) in enumerate(folds):
+            part = Part(control, number * share, share)
+            network, _ = self.training.on(rows, workplace, part)
+            measured.append(measures_on(network, validation, workplace, precision, part))
+        return mean_measures(measured, sum(len(validation) for _, validation in folds))

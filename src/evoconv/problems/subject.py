@@ -26,12 +26,14 @@ class Subject:
             ones.
         held: names of layers that never learn.
         learning_rate: its own; None for the recipe's.
+        scales_rate: its own is for trainings as long as those of the search; longer ones get less.
     """
 
     architecture: Architecture
     pretrained: Path | None = None
     held: tuple[str, ...] = ()
     learning_rate: float | None = None
+    scales_rate: bool = False
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe as this network is trained by it."""

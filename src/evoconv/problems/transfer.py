@@ -115,6 +115,7 @@ class TransferProblem:
             held=self._backbone.leading(plan.frozen),
             # A backbone trained for later transfers is trained by the recipe.
             learning_rate=None if self.pretrained is None else plan.learning_rate,
+            scales_rate=self.options.scale_rate,
         )
 
     def baseline(self) -> Subject:

@@ -53,6 +53,11 @@ class TransferOptions(Options):
         "begin with what people do without a search: all layers learn at a rate of 0.001, and the"
         " classifier alone learns",
     )
+    scale_rate: bool = option(
+        True,
+        "a final training that is n times as long as those of the search has 1/√n of the plan's"
+        " learning rate",
+    )
     first_plan: str | None = option(
         None, "a plan that the search begins with: [layers, frozen, learning rate, dropout]"
     )

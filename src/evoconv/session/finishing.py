@@ -92,7 +92,7 @@ class Finishing:
             subject=session.prepared.problem.subject(fittest.genome),
             setting=setting,
             study_seed=session.config.seed,
-            num_images=len(session.prepared.splits.folds[0][0]),
+            splits=session.prepared.splits,
             time_left_s=session.timetable.left_for_training_s(),
         )
         chosen = augmentations.choose(executor, session.watch.finishing, session.watch.notify)
@@ -111,8 +111,7 @@ class Finishing:
             count=options.finalists,
             setting=setting,
             study_seed=session.config.seed,
-            num_images=len(session.prepared.splits.folds[0][0]),
-            num_validation=len(session.prepared.splits.folds[0][1]),
+            splits=session.prepared.splits,
             time_left_s=session.timetable.left_for_training_s(),
             judge=session.judged,
         )
