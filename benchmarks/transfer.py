@@ -2,10 +2,11 @@
 
 ``evoconv pretrain`` trains the small DenseNet on CIFAR-10 once; its time is told beside the tables.
 Each cell is one way with one number of images and one seed, in a process of its own, all with the
-same time: evolved transfer, the whole backbone with a new classifier (all learn at 0.001), a new
-classifier alone (linear probe), the backbone from scratch, and ``evolve``. One half of NEU is the
-test, for all; of the other half, which defaults may be chosen on, a seed draws the training images
-of a cell, so the ways are compared in pairs.
+same time: evolved transfer, the whole backbone with a new classifier (all learn at 0.001, from
+images as they are, or shifted as in the final training of evolved transfer), a new classifier alone
+(linear probe), the backbone from scratch, and ``evolve``. One half of NEU is the test, for all; of
+the other half, which defaults may be chosen on, a seed draws the training images of a cell, so the
+ways are compared in pairs.
 
 ``searches`` compares methods at the same number of evaluations. ``features`` is the time of a trial
 with 18 frozen layers of DenseNet-121, with and without shared outputs of frozen layers.
@@ -76,14 +77,16 @@ def _one_plan(frozen: int, rate: float) -> list[str]:
         "dropout-range": "0,0",
     }
     words = [word for name, ends in ranges.items() for word in (f"--{name}", ends)]
-    return [*words, "--no-squeeze-excitation", "--evaluations", "1", "--method", "random"]
+    words += ["--no-squeeze-excitation", "--no-scale-rate"]
+    return [*words, "--evaluations", "1", "--method", "random"]
 
 
 # The command, its options; transfers get the weights.
 _WAYS: Mapping[str, tuple[str, list[str]]] = {
     _EVOLVED: ("transfer", []),
-    "all layers, 0.001": ("transfer", _one_plan(0, 1e-3)),
-    "linear probe": ("transfer", _one_plan(18, 1e-2)),
+    "all layers, 0.001": ("transfer", [*_one_plan(0, 1e-3), "--shift", "0"]),
+    "all layers, 0.001, shifted": ("transfer", _one_plan(0, 1e-3)),
+    "linear probe": ("transfer", [*_one_plan(18, 1e-2), "--shift", "0"]),
     "from scratch": ("pretrain", []),
     "evolve": ("evolve", []),
 }

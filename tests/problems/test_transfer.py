@@ -60,9 +60,10 @@ def test_ranges_come_from_the_backbone(pretrained: Path) -> None:
 
 
 def test_a_search_begins_with_what_people_do_without_one(pretrained: Path) -> None:
-    all_learn, probe = (18, 0, 0.001, 0.1), (18, 18, 0.01, 0.1)
-    seeds = problem(pretrained).space.seeds
-    assert [one.values for one in seeds] == [all_learn, probe]
+    as_published = problem(pretrained, scale_rate=False).space.seeds
+    assert [one.values for one in as_published] == [(18, 0, 0.001, 0.1), (18, 18, 0.01, 0.1)]
+    seeds = problem(pretrained).space.seeds  # for the short trainings of a search
+    assert [one.values for one in seeds] == [(18, 0, 0.004, 0.1), (18, 18, 0.04, 0.1)]
     assert problem(pretrained, usual_plans=False).space.seeds == ()
     assert problem(None).space.seeds == (), "a backbone is trained, nothing is reused"
 

@@ -24,6 +24,9 @@ from evoconv.records import Genome
 
 # What people do without a search: all layers learn at this rate, or the classifier alone at that.
 _USUAL_RATE, _PROBE_RATE = 1e-3, 1e-2
+# These are for trainings as long as a final one. Those of a search are about so many squared times
+# shorter, and where a rate is scaled with the length it is theirs that a plan has.
+_TIMES_IN_SEARCH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,8 @@ class TransferProblem:
         )
         if self.pretrained is None or not options.usual_plans:
             return replace(space, seeds=self.seeds)
-        return replace(space, seeds=(*self.seeds, *_usual_plans(space)))
+        times = _TIMES_IN_SEARCH if options.scale_rate else 1
+        return replace(space, seeds=(*self.seeds, *_usual_plans(space, times)))
 
     def within(self, limits: Limits) -> "TransferProblem":
         """Return the same under other limits."""
@@ -176,11 +180,14 @@ class TransferProblem:
         return True
 
 
-def _usual_plans(space: PlanSpace) -> tuple[Vector, ...]:
-    """Return what people do without a search, as far as ranges and limits allow it."""
+def _usual_plans(space: PlanSpace, times: int) -> tuple[Vector, ...]:
+    """Return what people do without a search, as far as ranges and limits allow it.
+
+    Their rates are so many ``times`` the usual ones.
+    """
     included, frozen, _, dropout = space.cells
     plans = [
-        space.tidied(Vector((int(included.high), int(held), rate, dropout.low)))
+        space.tidied(Vector((int(included.high), int(held), times * rate, dropout.low)))
         for held, rate in ((frozen.low, _USUAL_RATE), (frozen.high, _PROBE_RATE))
     ]
     return tuple(plan for plan in dict.fromkeys(plans) if space.is_feasible(plan))

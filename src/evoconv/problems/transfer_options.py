@@ -50,8 +50,8 @@ class TransferOptions(Options):
     )
     usual_plans: bool = option(
         True,
-        "begin with what people do without a search: all layers learn at a rate of 0.001, and the"
-        " classifier alone learns",
+        "begin with what people do without a search: all layers learn, at a rate that is 0.001 in"
+        " the final training, and the classifier alone learns",
     )
     scale_rate: bool = option(
         True,
