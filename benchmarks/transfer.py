@@ -77,7 +77,7 @@ def _one_plan(frozen: int, rate: float) -> list[str]:
         "dropout-range": "0,0",
     }
     words = [word for name, ends in ranges.items() for word in (f"--{name}", ends)]
-    words += ["--no-squeeze-excitation", "--no-scale-rate"]
+    words += ["--no-squeeze-excitation", "--rate-in-full", "100"]
     return [*words, "--evaluations", "1", "--method", "random"]
 
 

@@ -65,7 +65,10 @@ _UNUSED_GROUPS: Mapping[str, tuple[str, ...]] = {
     "compress": ("limits", "stopping", "saving", "fitness", "space", "transfer", "final"),
 }
 
-_A_PLAN = ("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation")
+_A_PLAN = (
+    *("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation"),
+    *("rate_in_full", "usual_plans"),
+)
 _FOR_COMPRESS_ALONE = tuple(
     one.name
     for one in fields(CompressOptions)

@@ -45,6 +45,10 @@ _TRANSFER: Mapping[str, Any] = {
     "tournament": 2,
     "crossover": 0.9,
     "mutation": 0.5,
+    # The final training is ten to twenty times as long as one of the search, and the best constant
+    # step of stochastic gradient descent falls with the root of the length: Nemirovski et al. 2009,
+    # "Robust Stochastic Approximation Approach to Stochastic Programming", section 2.2.
+    "rate_in_full": 0.25,
     # Of the slowest plan, so of most others twice as many or more.
     "affordable_evaluations": 16,
     "folds": None,

@@ -60,9 +60,9 @@ def test_ranges_come_from_the_backbone(pretrained: Path) -> None:
 
 
 def test_a_search_begins_with_what_people_do_without_one(pretrained: Path) -> None:
-    as_published = problem(pretrained, scale_rate=False).space.seeds
+    as_published = problem(pretrained, rate_in_full=1.0).space.seeds
     assert [one.values for one in as_published] == [(18, 0, 0.001, 0.1), (18, 18, 0.01, 0.1)]
-    seeds = problem(pretrained).space.seeds  # for the short trainings of a search
+    seeds = problem(pretrained, rate_in_full=0.25).space.seeds  # for short trainings
     assert [one.values for one in seeds] == [(18, 0, 0.004, 0.1), (18, 18, 0.04, 0.1)]
     assert problem(pretrained, usual_plans=False).space.seeds == ()
     assert problem(None).space.seeds == (), "a backbone is trained, nothing is reused"
@@ -120,6 +120,15 @@ def test_what_is_held_is_all_before_a_layer_and_its_rate_is_the_plans(pretrained
     free = problem(pretrained).subject(Vector((10, 0, 0.02, 0.5)))
     assert free.held == ()
     assert free.recipe(Recipe()).freeze_share == 0.0
+
+
+def test_a_full_training_has_a_share_of_the_plans_rate(pretrained: Path) -> None:
+    genome = Vector((18, 0, 0.01, 0.5))
+    for changes, rate in (({}, 0.01), ({"rate_in_full": 0.25}, 0.0025)):
+        subject = problem(pretrained, **changes).subject(genome)
+        assert subject.learning_rate == 0.01
+        assert subject.in_full() == replace(subject, learning_rate=rate)
+    assert problem(None).subject(genome).in_full().learning_rate is None
 
 
 def test_excitations_are_in_what_learns_or_nowhere(pretrained: Path) -> None:

@@ -40,7 +40,8 @@ class DataOptions(Options):
     image_size: str | None = option(
         None,
         "size all images are brought to: 48, or 48x64 (height x width); "
-        "default: their median size, scaled down to 64 at most",
+        "default: their median size, scaled down to 64 at most, in a transfer at least that of the"
+        " pretraining",
     )
     resize: str = option(
         "fit",
@@ -76,7 +77,7 @@ def load_image_set(
             one of ``KNOWN_NAMES``.
         options: how images are brought to one form.
         notify: called with a few words about what takes long.
-        least: (height, width) instead of a default size that is smaller in either.
+        least: (height, width) that a default size has at least.
 
     Raises:
         DataError: nothing usable is there; one clear sentence.

@@ -50,7 +50,7 @@ def survey(
     """Return the preprocessing of a raw set; ``size`` is (height, width) if a person chose one.
 
     By default images get the median height and width, scaled down so that the longer side is at
-    most ``DEFAULT_LONGER_SIDE``; the ``least`` size where that is smaller in either.
+    most ``DEFAULT_LONGER_SIDE``; neither is less than that of ``least``.
 
     Raises:
         DataError: an image can't be read, unless ``skip_bad_images``; or none can.
@@ -123,9 +123,7 @@ def _default_size(looks: Sequence[_Look], least: tuple[int, int] | None) -> tupl
     width = float(np.median([look.width for look in looks]))
     scale = min(1.0, DEFAULT_LONGER_SIDE / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    if least is not None and (size[0] < least[0] or size[1] < least[1]):
-        return least
-    return size
+    return size if least is None else (max(size[0], least[0]), max(size[1], least[1]))
 
 
 def _bit_depth(looks: Sequence[_Look]) -> int:

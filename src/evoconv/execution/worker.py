@@ -19,6 +19,7 @@ from typing import Any
 from evoconv.errors import EvoconvError
 from evoconv.execution.attempt import attempt, prepare
 from evoconv.execution.executor import Cancelled, Control
+from evoconv.machine import return_freed_memory
 from evoconv.records import Failure
 
 _LOOK_EVERY_S = 0.02
@@ -112,6 +113,7 @@ def _run(order: Run, workplace: Any, control: "_WorkerControl") -> Finished:
     control.begin(order.number)
     started_at = time.time()
     result, failure = attempt(partial(_run_pickled, order.task), workplace, control)
+    return_freed_memory()  # the next task's peak is its own
     return Finished(order.number, result or b"", failure, started_at, time.time())
 
 

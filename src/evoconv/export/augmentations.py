@@ -107,7 +107,6 @@ class Augmentations:
     def _task(self, name: str, epochs: int, limit_s: float | None) -> TrainFinalist:
         changed = replace(self.setting.augmentation, **_CHANGES.get(name, {}))
         return train_in_full(
-            self.individual,
             self.subject,
             replace(self.setting, augmentation=changed),
             # The same weights and batches for all.

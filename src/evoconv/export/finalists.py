@@ -168,7 +168,6 @@ class Finalists:
 
     def _task(self, individual: Individual, limit_s: float | None) -> TrainFinalist:
         return train_in_full(
-            individual,
             self.problem.subject(individual.genome),
             self.setting,
             seed=seed_for(self.study_seed, Purpose.FINALIST, individual.number),

@@ -20,13 +20,12 @@ from evoconv.errors import EvoconvError
 from evoconv.execution.executor import Executor, Outcome, Progress
 from evoconv.execution.handful import run_handful
 from evoconv.export.final import FinalTraining, TestEvolved, TestSaved, TrainFinal
-from evoconv.export.in_full import full_training
 from evoconv.export.model_file import ModelDescription, save_model
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.shapes import Cost
 from evoconv.problems.evolved import EvolvedWeights
 from evoconv.problems.subject import Subject
-from evoconv.problems.training import TrainingSetting
+from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.study.storage import Storage
@@ -148,15 +147,13 @@ class Finish:
         start: EvolvedWeights | None = None,
     ) -> TrainFinal:
         return TrainFinal(
-            training=full_training(
-                self.best.individual,
-                subject,
-                self.setting,
+            training=FullTraining(
+                subject=subject,
                 seed=seed_for(self.study_seed, purpose, number),
+                setting=self.setting,
                 epochs=self.setting.recipe.longest_training(
                     self.num_training_images, is_timed=limit_s is not None
                 ),
-                num_images=self.num_training_images,
                 time_limit_s=limit_s,
                 start=start,
             )

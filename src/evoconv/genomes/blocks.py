@@ -25,7 +25,7 @@ from evoconv.genomes.draw_topology import (
 )
 from evoconv.genomes.layers import Pooling
 from evoconv.genomes.space_options import SpaceOptions
-from evoconv.genomes.topology import Reduction, Topology
+from evoconv.genomes.topology import Topology
 from evoconv.genomes.vary_vector import cross_at_two_points
 
 Counts = tuple[int, int]
@@ -100,7 +100,7 @@ def decode(blocks: Blocks, options: SpaceOptions, input_shape: tuple[int, int, i
         for units in blocks.units
     )
     # As published, where the space leaves it open.
-    reduction: Reduction = "flatten" if options.reduction == "flatten" else "global-average"
+    reduction = options.reductions(input_shape)[-1]
     return assemble(features, classifier, reduction, options, input_shape)
 
 

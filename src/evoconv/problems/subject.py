@@ -26,20 +26,26 @@ class Subject:
             ones.
         held: names of layers that never learn.
         learning_rate: its own; None for the recipe's.
-        scales_rate: its own is for trainings as long as those of the search; longer ones get less.
+        rate_in_full: share of its own learning rate that a full training has, which is longer.
     """
 
     architecture: Architecture
     pretrained: Path | None = None
     held: tuple[str, ...] = ()
     learning_rate: float | None = None
-    scales_rate: bool = False
+    rate_in_full: float = 1.0
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe as this network is trained by it."""
         if self.learning_rate is not None:
             recipe = replace(recipe, learning_rate=self.learning_rate)
         return replace(recipe, freeze_share=1.0) if self.held else recipe
+
+    def in_full(self) -> "Subject":
+        """Return the same with the learning rate of a full training."""
+        if self.learning_rate is None:
+            return self
+        return replace(self, learning_rate=self.rate_in_full * self.learning_rate)
 
     def network(self, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
         """Return the network with whatever weights: for stored ones."""

@@ -102,7 +102,7 @@ class FullTraining:
             JobFailed: the loss left the finite numbers.
             StudyError: the weights to start from are missing or damaged.
         """
-        image_set, setting = workplace.image_set, adapted(self.setting, self.subject)
+        image_set, setting = workplace.image_set, adapted(self.setting, self.subject.in_full())
         if self.start is None:
             network = self.subject.new_network(
                 image_set.input_shape, len(image_set.classes), setting.recipe, self.seed

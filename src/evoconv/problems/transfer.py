@@ -24,9 +24,6 @@ from evoconv.records import Genome
 
 # What people do without a search: all layers learn at this rate, or the classifier alone at that.
 _USUAL_RATE, _PROBE_RATE = 1e-3, 1e-2
-# These are for trainings as long as a final one. Those of a search are about so many squared times
-# shorter, and where a rate is scaled with the length it is theirs that a plan has.
-_TIMES_IN_SEARCH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +92,7 @@ class TransferProblem:
         )
         if self.pretrained is None or not options.usual_plans:
             return replace(space, seeds=self.seeds)
-        times = _TIMES_IN_SEARCH if options.scale_rate else 1
-        return replace(space, seeds=(*self.seeds, *_usual_plans(space, times)))
+        return replace(space, seeds=(*self.seeds, *_usual_plans(space, options.rate_in_full)))
 
     def within(self, limits: Limits) -> "TransferProblem":
         """Return the same under other limits."""
@@ -119,7 +115,7 @@ class TransferProblem:
             held=self._backbone.leading(plan.frozen),
             # A backbone trained for later transfers is trained by the recipe.
             learning_rate=None if self.pretrained is None else plan.learning_rate,
-            scales_rate=self.options.scale_rate,
+            rate_in_full=self.options.rate_in_full,
         )
 
     def baseline(self) -> Subject:
@@ -180,14 +176,14 @@ class TransferProblem:
         return True
 
 
-def _usual_plans(space: PlanSpace, times: int) -> tuple[Vector, ...]:
+def _usual_plans(space: PlanSpace, rate_in_full: float) -> tuple[Vector, ...]:
     """Return what people do without a search, as far as ranges and limits allow it.
 
-    Their rates are so many ``times`` the usual ones.
+    Of a plan's rate a full training has a share, which is then the usual rate.
     """
     included, frozen, _, dropout = space.cells
     plans = [
-        space.tidied(Vector((int(included.high), int(held), times * rate, dropout.low)))
+        space.tidied(Vector((int(included.high), int(held), rate / rate_in_full, dropout.low)))
         for held, rate in ((frozen.low, _USUAL_RATE), (frozen.high, _PROBE_RATE))
     ]
     return tuple(plan for plan in dict.fromkeys(plans) if space.is_feasible(plan))

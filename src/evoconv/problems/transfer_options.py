@@ -53,10 +53,12 @@ class TransferOptions(Options):
         "begin with what people do without a search: all layers learn, at a rate that is 0.001 in"
         " the final training, and the classifier alone learns",
     )
-    scale_rate: bool = option(
-        True,
-        "a final training that is n times as long as those of the search has 1/√n of the plan's"
-        " learning rate",
+    rate_in_full: float = option(
+        1.0,
+        "share of a plan's learning rate that its final training has, which is longer",
+        at_least=0.01,
+        at_most=1,
+        unit="percent",
     )
     first_plan: str | None = option(
         None, "a plan that the search begins with: [layers, frozen, learning rate, dropout]"

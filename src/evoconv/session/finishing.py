@@ -18,6 +18,7 @@ from evoconv.report.plots import save_plots
 from evoconv.report.result import write_result
 from evoconv.report.standing import read_standing
 from evoconv.session.context import Session
+from evoconv.session.length import LENGTH_NOTE
 from evoconv.session.shared import keep_shared_weights, pack
 from evoconv.study.finished import Finished
 
@@ -145,9 +146,13 @@ class Finishing:
         if left_s is None or best.individual.measurement is None:
             return left_s
         # Once after the training and once in a fresh process. Testing in float32 on a CPU is
-        # about as fast as training in the study's precision.
+        # about as fast as training in the study's precision; what frozen layers give isn't shared.
         num_tested = 2 * (len(prepared.image_set) - len(prepared.splits.training))
-        return left_s - num_tested * seconds_per_image(best.individual)
+        one_s = seconds_per_image(best.individual)
+        if prepared.problem.subject(best.individual.genome).held:
+            note = self.session.storage.note(LENGTH_NOTE) or {}
+            one_s = max(one_s, float(note.get("seconds_per_image", 0.0)))
+        return left_s - num_tested * one_s
 
 
 def save_best_so_far(session: Session) -> None:

@@ -8,7 +8,7 @@ from evoconv.problems.speed import Build, MeasureTraining
 from evoconv.problems.training import TrainingSetting
 from evoconv.session.context import Session
 
-_LENGTH = "evaluation"
+LENGTH_NOTE = "evaluation"
 _LEAST_PASSES = 1_000
 
 
@@ -24,17 +24,18 @@ def timed_setting(session: Session, executor: Executor, build: Build) -> Trainin
     if recipe.epochs is not None or recipe.image_passes is not None:
         return setting
     storage, folds = session.storage, session.prepared.splits.folds
-    note = storage.note(_LENGTH)
+    note = storage.note(LENGTH_NOTE)
     if note is None:
         if timetable.time_s is None or usual is None:
             return setting
         wanted = timetable.wanted_evaluations(usual)
         task = MeasureTraining(build=build, setting=setting)
-        images_per_s = run_one(executor, task) * executor.num_slots
+        one_per_s = run_one(executor, task)
+        images_per_s = one_per_s * executor.num_slots
         left_s = timetable.left_for_search_s() or 0.0
         passes = int(images_per_s * left_s / wanted / len(folds))
-        note = {"image_passes": max(_LEAST_PASSES, passes)}
-        storage.set_note(_LENGTH, note)
+        note = {"image_passes": max(_LEAST_PASSES, passes), "seconds_per_image": 1 / one_per_s}
+        storage.set_note(LENGTH_NOTE, note)
     passes = note["image_passes"]
     subset = min(passes, recipe.subset(len(folds[0][0])))
     session.watch.notify(

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evoconv.errors import StudyError
-from evoconv.export.in_full import full_training
 from evoconv.export.retrain import EVOLVED, FROM_SCRATCH, TRAINED_ON, Retraining, run_retrainings
 from evoconv.problems.evolved import EvolvedWeights
-from evoconv.problems.training import TrainingSetting
+from evoconv.problems.training import FullTraining, TrainingSetting
 from evoconv.records import Trial
 from evoconv.seeds import Purpose, seed_for
 from evoconv.session.context import Session
@@ -102,13 +101,11 @@ def _task(
     num_images = len(session.prepared.splits.folds[0][0])
     return Retraining(
         way=way,
-        training=full_training(
-            trial.individual,
-            problem.subject(trial.individual.genome),
-            setting,
+        training=FullTraining(
+            subject=problem.subject(trial.individual.genome),
             seed=seed_for(config.seed, Purpose.RETRAIN, repeat),
+            setting=setting,
             epochs=setting.recipe.longest_training(num_images, is_timed=limit_s is not None),
-            num_images=num_images,
             time_limit_s=limit_s,
             start=None if way == FROM_SCRATCH else evolved,
         ),
