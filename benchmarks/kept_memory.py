@@ -25,7 +25,7 @@ from evoconv.networks.cnn import build
 from evoconv.networks.densenet import LAYOUTS, build_densenet
 
 PAIRS = int(setting("EVOCONV_PAIRS", "7"))
-_BATCH, _SECONDS, _WARM_UP_STEPS = 128, 4.0, 3
+_BATCH, _SECONDS, _WARM_UP_STEPS = 128, 3.0, 3
 
 # The sizes of the images, (C, H, W).
 NETWORKS = {
