@@ -119,18 +119,13 @@ def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
     """
     if config.uncompressed is not None:
         return _prepare_compression(config, run, watch)
-    pretrained, loaded = None, None
+    pretrained = None
     if config.transfer.plan is not None:
         config, pretrained = reuse_plan(config, Path(config.transfer.plan))
     elif config.transfer.weights is not None:
         pretrained = read_pretrained(config.transfer.weights, config.transfer.backbone)
     if pretrained is not None:
         config = _completed(config, pretrained)
-        # A plan is for images of its size.
-        least = pretrained.size if config.transfer.plan is None else None
-        loaded = _load(config, watch, least)
-        shape = loaded[0].preprocessing
-        config = _with_size(config, (shape.height, shape.width))
 
     def standardise(images: ImageSet, splits: SearchSplits) -> Standardisation:
         if pretrained is None:
@@ -138,7 +133,7 @@ def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
         shape = images.preprocessing
         return pretrained.standardisation_of(shape.channels, shape.max_value)
 
-    prepared = _prepare(config, run, watch, standardise, loaded=loaded)
+    prepared = _prepare(config, run, watch, standardise)
     if pretrained is None:
         return prepared
     return replace(prepared, pretrained=pretrained.fitted(prepared.input_shape[0]))
@@ -203,18 +198,20 @@ def _stored_weights(file: Path, digest: str | None) -> bytes:
 
 
 def _completed(config: StudyConfig, pretrained: Pretrained) -> StudyConfig:
-    transfer = replace(config.transfer, backbone=pretrained.backbone)
-    config = replace(config, transfer=transfer)
-    if config.data.image_size is not None:
-        return config
-    resize = pretrained.resize or config.data.resize
-    config = replace(config, data=replace(config.data, resize=resize))
-    return config if transfer.plan is None else _with_size(config, pretrained.size)
-
-
-def _with_size(config: StudyConfig, size: tuple[int, int]) -> StudyConfig:
-    height, width = size
-    return replace(config, data=replace(config.data, image_size=f"{height}x{width}"))
+    data, size = config.data, "{}x{}".format(*pretrained.size)
+    if data.image_size is None:
+        data = replace(
+            data,
+            least_size=data.least_size or size,
+            resize=pretrained.resize or data.resize,
+        )
+        if config.transfer.plan is not None:  # which is for images of its size
+            data = replace(data, image_size=size)
+    return replace(
+        config,
+        data=data,
+        transfer=replace(config.transfer, backbone=pretrained.backbone),
+    )
 
 
 def _prepare(
@@ -255,10 +252,8 @@ def _prepare(
     )
 
 
-def _load(
-    config: StudyConfig, watch: Watch, least: tuple[int, int] | None = None
-) -> tuple[ImageSet, SearchSplits]:
-    image_set = load_image_set(config.source, config.data, notify=watch.notify, least=least)
+def _load(config: StudyConfig, watch: Watch) -> tuple[ImageSet, SearchSplits]:
+    image_set = load_image_set(config.source, config.data, notify=watch.notify)
     split = config.split
     if split.folds is None and config.saving.inherit:  # which needs one
         split = replace(split, folds=1)

@@ -39,10 +39,9 @@ def test_a_default_size_is_at_least_the_least(
     least: tuple[int, int], shape: tuple[int, int, int], tmp_path: Path
 ) -> None:
     source = write_tree(tmp_path, tree_of(size=(100, 200)))
-    found = load_image_set(source, DataOptions(), notify=print, least=least)
-    assert found.input_shape == shape
-    asked = load_image_set(source, DataOptions(image_size="48"), notify=print, least=least)
-    assert asked.input_shape == (1, 48, 48)
+    size = "{}x{}".format(*least)
+    assert load(source, least_size=size).input_shape == shape
+    assert load(source, least_size=size, image_size="48").input_shape == (1, 48, 48)
 
 
 def test_the_size_counts_after_turning_upright(tmp_path: Path) -> None:

@@ -40,8 +40,10 @@ class DataOptions(Options):
     image_size: str | None = option(
         None,
         "size all images are brought to: 48, or 48x64 (height x width); "
-        "default: their median size, scaled down to 64 at most, in a transfer at least that of the"
-        " pretraining",
+        "default: their median size, scaled down to 64 at most",
+    )
+    least_size: str | None = option(
+        None, "size that a default one is raised to: 32, or 32x64; in a transfer the pretraining's"
     )
     resize: str = option(
         "fit",
@@ -54,22 +56,24 @@ class DataOptions(Options):
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` naming the option, the limit and the value."""
         super().__post_init__()
-        if self.image_size is not None:
-            _parse_size(self.image_size)
+        for name in ("image_size", "least_size"):
+            if (text := getattr(self, name)) is not None:
+                _parse_size(name, text)
 
     @property
     def size(self) -> tuple[int, int] | None:
         """The chosen (height, width); None for the default."""
-        return None if self.image_size is None else _parse_size(self.image_size)
+        return None if self.image_size is None else _parse_size("image_size", self.image_size)
+
+    @property
+    def least(self) -> tuple[int, int] | None:
+        """The (height, width) that a default size has at least; None where that doesn't count."""
+        if self.image_size is not None or self.least_size is None:
+            return None
+        return _parse_size("least_size", self.least_size)
 
 
-def load_image_set(
-    source: str | Path,
-    options: DataOptions,
-    *,
-    notify: Notify,
-    least: tuple[int, int] | None = None,
-) -> ImageSet:
+def load_image_set(source: str | Path, options: DataOptions, *, notify: Notify) -> ImageSet:
     """Return the images of a path or a known name, decoded into the cache once.
 
     Args:
@@ -77,7 +81,6 @@ def load_image_set(
             one of ``KNOWN_NAMES``.
         options: how images are brought to one form.
         notify: called with a few words about what takes long.
-        least: (height, width) that a default size has at least.
 
     Raises:
         DataError: nothing usable is there; one clear sentence.
@@ -91,13 +94,13 @@ def load_image_set(
             options.size,
             options.resize,
             skip_bad_images=options.skip_bad_images,
-            least=least,
+            least=options.least,
         )
         return raw, seen
 
     asked = [options.size, options.resize]
-    if options.size is None and least is not None:
-        asked.append(least)
+    if options.least is not None:
+        asked.append(options.least)
     image_set = _load(found, asked, plan, options.skip_bad_images, notify)
     # Again: the skipped images may have been all of a class.
     _check_classes(image_set.labels, image_set.declared, image_set.classes, found.title)
@@ -163,12 +166,12 @@ def _load(
     return cached_set(key, make, notify)
 
 
-def _parse_size(text: object) -> tuple[int, int]:
+def _parse_size(name: str, text: object) -> tuple[int, int]:
     match = re.fullmatch(r"([0-9]{1,6})(?:\s*[x×]\s*([0-9]{1,6}))?", str(text).strip().lower())
     sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not all(MIN_SIDE <= side <= MAX_SIDE for side in sides):
         raise ConfigError(
-            "image_size is written 48 or 48x64 (height x width), each in "
+            f"{name} is written 48 or 48x64 (height x width), each in "
             f"[{MIN_SIDE}, {MAX_SIDE}], got {text}"
         )
     return sides

@@ -87,6 +87,16 @@ class SearchSplits:
     notes: tuple[str, ...] = ()
 
     @property
+    def num_trained(self) -> int:
+        """Images that one network is trained on, all folds together."""
+        return sum(len(training) for training, _ in self.folds)
+
+    @property
+    def num_validated(self) -> int:
+        """Images that one network is validated on, all folds together."""
+        return sum(len(validation) for _, validation in self.folds)
+
+    @property
     def digest(self) -> str:
         """The SHA-256 of all indices."""
         parts = [self.training, *(part for fold in self.folds for part in fold)]

@@ -95,7 +95,7 @@ class Augmentations:
         """Return a sentence where the time is too short for the trainings."""
         if self.time_left_s is None:
             return None
-        passes = epochs * sum(len(rows) for rows, _ in self.splits.folds)
+        passes = epochs * self.splits.num_trained
         needed_s = rounds * passes * seconds_per_image(self.individual)
         if _LEAST_LENGTH * needed_s <= _SHARE * self.time_left_s:
             return None

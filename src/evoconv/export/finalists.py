@@ -110,10 +110,9 @@ class Finalists:
         at most, here, the mistakes of two counting as independent. Their cross-entropy also says
         how sure they are.
         """
-        num_validation = sum(len(validation) for _, validation in self.splits.folds)
 
         def mistakes(one: Individual) -> float:
-            return (1 - _measured(one, "validation_accuracy")) * num_validation
+            return (1 - _measured(one, "validation_accuracy")) * self.splits.num_validated
 
         fewest = mistakes(best)
         near = [
@@ -159,9 +158,7 @@ class Finalists:
         if self.time_left_s is None:
             return self.count
         usual = self.setting.recipe.usual_training(self._num_images)
-        passes = min(_LEAST_LENGTH * usual, _ENOUGH_EPOCHS) * sum(
-            len(rows) for rows, _ in self.splits.folds
-        )
+        passes = min(_LEAST_LENGTH * usual, _ENOUGH_EPOCHS) * self.splits.num_trained
         candidates = self._next([], self.count)
         slowest_s = max((passes * seconds_per_image(one) for one in candidates), default=math.inf)
         return min(self.count, slots * int(_SHARE * self.time_left_s / slowest_s))

@@ -91,7 +91,7 @@ class Evaluate:
         seconds: float,
         latency: Mapping[str, float],
     ) -> Measurement:
-        num_images = sum(len(validation) for _, validation in workplace.splits.folds)
+        num_images = workplace.splits.num_validated
         total = sum(one.image_passes for one in done)
         values = {
             **mean_measures([one.measured for one in done], num_images),

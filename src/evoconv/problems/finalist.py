@@ -23,4 +23,4 @@ class TrainFinalist:
             part = Part(control, number * share, share)
             network, _ = self.training.on(rows, workplace, part)
             measured.append(measures_on(network, validation, workplace, precision, part))
-        return mean_measures(measured, sum(len(validation) for _, validation in folds))
+        return mean_measures(measured, workplace.splits.num_validated)
