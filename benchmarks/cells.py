@@ -51,8 +51,9 @@ class Cells:
             print(f"{self._benchmark}: {name} …", flush=True)
             figures = measure()
             when = datetime.now(UTC).isoformat(timespec="seconds")
+            figures = {**figures, "machine": machine(), "measured_at": when}
             # Another process may have measured other cells meanwhile.
-            self._cells = self._stored() | {name: {**figures, "measured_at": when}}
+            self._cells = self._stored() | {name: figures}
             self._save()
             print(f"{self._benchmark}: {name}: {figures}", flush=True)
         return self._cells[name]

@@ -28,7 +28,7 @@ def run() -> None:
         if (source := source_of(data)) is None:
             print(f"reinitialised: {data} is left out: EVOCONV_DATA holds no {data}.tar")
             continue
-        cells.measure(data, partial(_measure, source))
+        cells.measure(f"{data} {TIME}", partial(_measure, source))
 
 
 def tables() -> None:
@@ -36,7 +36,7 @@ def tables() -> None:
     cells = Cells("reinitialised")
     rows = []
     for data in DATA:
-        if (got := cells.get(data)) is None:
+        if (got := cells.get(f"{data} {TIME}")) is None:
             continue
         for way in ("evolved", "from scratch"):
             one = got[way]

@@ -113,6 +113,10 @@ class ToySpace:
         most = float(self.size - 1)
         return replace(blocks, h0=min(max(blocks.h0, 0), most), h1=min(max(blocks.h1, 0), most))
 
+    def shrink(self, blocks: Blocks, rng: Generator) -> Blocks | None:
+        narrow = self.bounded(replace(blocks, h0=0.0, h1=0.0, units=(0.0,) * blocks.counts[1]))
+        return narrow if self.is_feasible(self.decode(narrow)) else None
+
     def repair(self, genome: ToyGenome, rng: Generator) -> ToyGenome:
         values = list(genome.values)
         while sum(values) > self.limit:

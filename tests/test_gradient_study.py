@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 import evoconv
 from evoconv.cli import main
 from evoconv.errors import ConfigError, SearchFailed, StudyError
+from evoconv.genomes.architecture import read_genome
 from evoconv.genomes.layers import Convolution, Dense
 from evoconv.genomes.topology import Topology
 from evoconv.records import FailureKind, TrialState
+from evoconv.study.storage import Storage
 from tests.small_studies import FAST, note_in, shown, write_stripes
 
 Capture = pytest.CaptureFixture[str]
@@ -103,6 +106,29 @@ def test_retraining_is_compared_stored_and_shown(
     }
     assert "trained on" in shown(run)
     assert evoconv.retrain(run, from_scratch=True, repeats=3) == figures, "all of it is stored"
+
+
+def test_a_retraining_that_failed_is_done_again(finished: evoconv.Result, tmp_path: Path) -> None:
+    run, number = tmp_path / "run", finished.summary["trial"]
+    shutil.copytree(finished.run, run)
+    (once,) = (one for one in evoconv.retrain(run, from_scratch=True) if one["way"] != "evolved")
+    rows = note_in(run, f"retrained {number}")["rows"]
+    failed = {name: rows[1][name] for name in ("way", "seed", "seconds")} | {"failure": "error"}
+    with closing(Storage.open(run, read_genome)) as storage:
+        storage.set_note(f"retrained {number}", {"rows": [rows[0], failed]})
+    (again,) = (one for one in evoconv.retrain(run, from_scratch=True) if one["way"] != "evolved")
+    assert again == once
+    assert note_in(run, f"retrained {number}")["rows"][0] == rows[0], "done once"
+
+
+def test_a_size_and_the_fitness_of_the_poster_exclude_each_other(
+    images: Path, capsys: Capture
+) -> None:
+    words = ["--method", "gradient", "--target-accuracy", "90"]
+    assert main(["evolve", str(images), *words]) == 2
+    said = capsys.readouterr().err
+    assert "--target-accuracy can't be combined with --fitness gradient" in said
+    assert "add --fitness compact" in said
 
 
 def test_retraining_needs_a_trial_with_weights(finished: evoconv.Result, capsys: Capture) -> None:

@@ -23,7 +23,7 @@ from evoconv.evolution.options import EvolutionOptions
 from evoconv.execution.options import WorkerOptions
 from evoconv.export.options import FinalOptions
 from evoconv.genomes.constraints import Limits
-from evoconv.genomes.seed_list import read_seeds
+from evoconv.genomes.seed_list import canonical_seeds, read_seeds
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.option_text import UNSET, flag_of, parse_option, read_as
 from evoconv.options import Options
@@ -207,6 +207,8 @@ def _with_files_read(wanted: dict[str, Any], given: Mapping[str, Any]) -> dict[s
             wanted[name] = _from_anywhere(str(path))
     if isinstance(seeds := wanted.get("seeds"), str | Path):
         wanted["seeds"] = read_as("--seeds", read_seeds, expanded(seeds))
+    elif seeds is not None:
+        wanted["seeds"] = read_as("--seeds", canonical_seeds, seeds)
     return wanted
 
 

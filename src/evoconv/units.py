@@ -17,6 +17,7 @@ _DURATION = re.compile(
 )
 _MILLISECONDS = re.compile(rf"(?P<number>{_NUMBER})\s*ms", re.IGNORECASE | re.ASCII)
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>[a-z]*)", re.IGNORECASE | re.ASCII)
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))", re.ASCII)
 _PERCENT = re.compile(rf"(?P<number>{_NUMBER})\s*%?", re.ASCII)
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -53,7 +54,7 @@ def parse_duration(text: str | float) -> float:
 
 
 def parse_count(text: str | float) -> int:
-    """Return a whole number of at least 1 from 500, '50k', '1.5M' or '2G'.
+    """Return a whole number of at least 1 from 500, '50k', '1.5M', '2G' or '50,000'.
 
     Raises:
         ConfigError: anything else.
@@ -121,7 +122,7 @@ def _plain(text: str | float) -> str:
 
 
 def _whole(text: str | float, factors: dict[str, int], form: str) -> int:
-    match = _QUANTITY.fullmatch(_plain(text))
+    match = _QUANTITY.fullmatch(_THOUSANDS.sub("", _plain(text)))
     if match is None or match["unit"].lower() not in factors:
         raise ConfigError(f"{form}, got {text}")
     value = float(match["number"]) * factors[match["unit"].lower()]

@@ -7,7 +7,7 @@ import pytest
 
 from evoconv.evolution.catalogue import METHODS
 from evoconv.recipes import recipes_of
-from tests.golden.bless import PATH, trajectory, variation
+from tests.golden.bless import PATH, block_variation, trajectory, variation
 
 GOLDEN = json.loads(PATH.read_text(encoding="utf-8"))
 
@@ -30,6 +30,10 @@ def test_the_trajectory_is_the_golden_one(method: str) -> None:
 @pytest.mark.parametrize("recipe", recipes_of("evolve"))
 def test_operators_change_topologies_as_they_did(recipe: str) -> None:
     assert variation(recipe) == GOLDEN["recipes"][recipe], HINT
+
+
+def test_blocks_vary_and_shrink_as_they_did() -> None:
+    assert block_variation() == GOLDEN["blocks"], HINT
 
 
 def test_the_golden_variations_of_compact_show_its_operators() -> None:

@@ -67,6 +67,12 @@ def test_the_mean_of_stochastic_rounding_is_the_value() -> None:
     assert (drawn[:, [0, 4, 5]] == [0, 7, -3]).all()
 
 
+def test_an_immense_gradient_goes_to_an_end_and_not_to_the_other() -> None:
+    rounded = round_stochastically(np.array([1e100, -1e100]), np.random.default_rng(0))
+    assert rounded[0] >= 1000
+    assert rounded[1] <= -1000
+
+
 def test_an_iteration_is_a_step_of_all_then_children_then_mutants() -> None:
     search = strategy()
     first = lot(search)
@@ -176,6 +182,35 @@ def test_offspring_replace_the_least_fit_whatever_they_are_worth() -> None:
         search.tell(failed(one))
     lot(search)
     assert {one.number for one in search.members()} == living
+
+
+@pytest.mark.parametrize("ties", ["older", "younger"])
+def test_of_equals_the_older_stay_or_the_younger(ties: str) -> None:
+    options = EvolutionOptions(population=SIZE, offspring=OFFSPRING, train_on=True, ties=ties)
+    search = Gradient(ToySpace(limit=60), options, SCORE, 1)
+    steps: list[Individual] = []
+    for _ in range(2):
+        steps = lot(search)
+        for one in steps:
+            search.tell(measured(one, 1.0))
+    children = lot(search)
+    for one in children:
+        search.tell(measured(one, 1.0))
+    lot(search)
+    living = {one.number for one in search.members()}
+    stay = steps[:-OFFSPRING] if ties == "older" else steps[OFFSPRING:]
+    assert living == {one.number for one in [*stay, *children]}
+
+
+def test_what_exceeds_a_limit_is_shrunk_as_blocks() -> None:
+    space = ToySpace(limit=14)
+    search = Gradient(space, EvolutionOptions(population=20, train_on=True), SCORE, 1)
+    born = lot(search)
+    assert all(sum(values_of(one.genome)) <= space.limit for one in born)
+    repaired = [values_of(one.genome) for one in born if one.operator == "random+repair"]
+    narrow = [values for values in repaired if values[2:4] == (0, 0)]
+    # The others have so many blocks that no model fits them in.
+    assert len(narrow) > len(repaired) / 2
 
 
 def test_a_population_of_failures_is_drawn_again_and_a_gap_is_filled() -> None:

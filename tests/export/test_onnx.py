@@ -132,7 +132,7 @@ def test_another_network_s_logits_are_noticed(tmp_path: Path) -> None:
 
 
 def test_a_study_is_exported_and_checked_with_its_test_images(
-    tmp_path: Path, capsys: Capture
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = write_stripes(tmp_path / "stripes.npz")
     run = tmp_path / "run"
@@ -142,6 +142,14 @@ def test_a_study_is_exported_and_checked_with_its_test_images(
     assert "best/model.onnx" in said
     assert "the same labels for 30 test images in onnxruntime" in said
     assert evoconv.export_network(run) == run / "best" / "model.onnx"
+
+    before = (run / "best" / "model.onnx").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("evoconv.export.check_onnx.TOLERANCE", -1.0)
+        assert main(["export", str(run)]) == 1
+    assert "doesn't give what the network gives" in capsys.readouterr().err
+    assert (run / "best" / "model.onnx").read_bytes() == before, "that one was checked"
+    assert not list((run / "best").glob("*.unchecked"))
 
     images.unlink()
     elsewhere = tmp_path / "elsewhere.onnx"

@@ -120,6 +120,35 @@ def test_resizing_adds_to_the_ends_and_keeps_the_ranges(seed: int, c: int, d: in
     assert (resized.h0, resized.h1) == (blocks.h0, blocks.h1)
 
 
+@given(seeds, st.integers(1, 10), st.integers(0, 4))
+def test_blocks_come_and_go_anywhere_where_that_is_asked_for(seed: int, c: int, d: int) -> None:
+    rng = np.random.default_rng(seed)
+    anywhere = replace(OPTIONS, new_blocks="anywhere")
+    blocks = Blocks(h0=4.0, h1=0.2, strides=(2, 1, 2, 2, 2), units=(30.0, 40.0))
+    resized = resize(blocks, (c, d), anywhere, rng)
+    assert resized.counts == (c, d)
+    if c >= 5:
+        assert resized.strides.count(2) == 4
+    if d >= 2:
+        assert tuple(dict.fromkeys(resized.units)) == blocks.units, (
+            "a new one is like its neighbour"
+        )
+    assert (resized.h0, resized.h1) == (blocks.h0, blocks.h1)
+
+
+def test_every_place_is_met_anywhere_and_the_last_one_else() -> None:
+    blocks = Blocks(h0=4.0, h1=0.0, strides=(2, 2, 2), units=(10.0, 20.0))
+    rng = np.random.default_rng(2)
+    for where, added, left in (
+        ("last", {(2, 2, 2, 1)}, {(10.0,)}),
+        ("anywhere", {(1, 2, 2, 2), (2, 1, 2, 2), (2, 2, 1, 2), (2, 2, 2, 1)}, {(10.0,), (20.0,)}),
+    ):
+        options = replace(OPTIONS, new_blocks=where)  # type: ignore[arg-type]
+        found = [resize(blocks, (4, 1), options, rng) for _ in range(100)]
+        assert {one.strides for one in found} == added
+        assert {one.units for one in found} == left
+
+
 @given(seeds)
 def test_mutants_keep_the_ranges_and_their_parents_stay(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -74,6 +74,19 @@ def test_anything_else_is_refused_in_a_sentence(content: bytes, said: str, tmp_p
     assert said in str(caught.value)
 
 
+def test_python_gives_a_list_of_topologies_objects_or_their_json() -> None:
+    text = SMALL.to_json()
+    for seeds in ([SMALL], [json.loads(text)], (text,)):
+        assert configure("digits", {"seeds": seeds}, seed=0).space.seeds == (text,)
+    for wrong, said in (
+        ([], "--seeds: the list names no genome"),
+        ([SMALL, 3], "--seeds: the list, genome 2: a genome must be a JSON object"),
+        (["nonsense"], "--seeds: the list, genome 1: "),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            configure("digits", {"seeds": wrong}, seed=0)
+
+
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--seeds: .*no\.json can't be read: No such file"):
         configure("digits", {"seeds": str(tmp_path / "no.json")}, seed=0)
@@ -86,6 +99,19 @@ def test_seeds_must_keep_the_limits_and_fit_the_images() -> None:
     huge = replace(SMALL, features=(*SMALL.features, Pooling(size=(99, 99))))
     with pytest.raises(ConfigError, match=r"--seeds, genome 1: features.1 .* doesn't fit"):
         space_of(huge).check_seeds()
+
+
+def test_seeds_have_no_more_layers_than_the_space() -> None:
+    deep = replace(SMALL, features=SMALL.features * 11)
+    with pytest.raises(
+        ConfigError, match="--seeds, genome 2: it has 11 feature layers, and --max-features is 10"
+    ):
+        space_of(SMALL, deep).check_seeds()
+    long = replace(LARGE, classifier=LARGE.classifier * 5)
+    with pytest.raises(
+        ConfigError, match="it has 5 hidden dense layers, and --max-classifier is 4"
+    ):
+        space_of(long).check_seeds()
 
 
 def test_seeds_must_keep_the_rules() -> None:

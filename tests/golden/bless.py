@@ -14,6 +14,7 @@ import numpy as np
 
 from evoconv.config import configure
 from evoconv.evolution.catalogue import METHODS
+from evoconv.genomes.blocks import cross_strides
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space import TopologySpace
 from evoconv.recipes import recipes_of
@@ -55,10 +56,30 @@ def variation(recipe: str) -> list[str]:
     return lines
 
 
+def block_variation() -> list[str]:
+    """Return a line for each step of a walk through blocks, made feasible under tight limits."""
+    config = configure("digits", {}, recipe="gradient", seed=0)
+    limits = Limits(max_parameters=20_000, max_macs=1_000_000)
+    space = TopologySpace(config.space, (1, 28, 28), 10, limits)
+    rng = np.random.default_rng(21)
+    walker, partner = (space.draw_blocks(rng) for _ in range(2))
+    lines = []
+    for number in range(30):
+        if number % 3 == 2:
+            walker = cross_strides(walker, partner, rng)
+        else:
+            walker = space.mutate_blocks(walker, rng)
+        shrunk = space.shrink(walker, rng)
+        walker = walker if shrunk is None else shrunk
+        lines.append(space.decode(walker).to_json())
+    return lines
+
+
 def main() -> None:
     """Write the file anew."""
     golden: dict[str, Any] = {"numpy": np.__version__}
     golden["recipes"] = {recipe: variation(recipe) for recipe in recipes_of("evolve")}
+    golden["blocks"] = block_variation()
     golden["methods"] = {method: trajectory(method) for method in METHODS}
     PATH.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 

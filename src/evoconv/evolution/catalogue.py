@@ -122,7 +122,7 @@ METHODS: dict[str, Method] = {
     "random": Method(
         build=RandomSearch,
         summary="random networks, the yardstick of the others",
-        source="",
+        source="Bergstra & Bengio 2012",
     ),
 }
 

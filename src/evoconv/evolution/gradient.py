@@ -4,7 +4,7 @@ Source: Mitschke et al., "Gradient Based Evolution to Optimize the Structure of 
 Differs, or is settled here because the poster is silent:
 - Fitness is divided by its standard deviation in the population before differences are taken, or a
   step would hang on the fitness's unit; ``--gradient-scale raw`` takes it as it is. Of equally fit
-  individuals neither pulls the other.
+  individuals neither pulls the other; the older counts as fitter, or ``--ties younger``.
 - A step replaces the individual whose counts it changed, be it better or worse: that is the
   update. It is trained further, unchanged, where the counts stay (``--train-on``).
 - CNNs are similar if their counts differ by ``--similarity`` in all; who has none takes the most
@@ -13,6 +13,7 @@ Differs, or is settled here because the poster is silent:
 - ``--offspring`` children and as many mutants are born in each iteration; they replace the least
   fit, whatever they are worth. Parents of both are selected like any method's. A mutant that is
   known, however often it is drawn, gives way to a random individual.
+- What exceeds a limit is made narrower as a whole (``genomes.shrink_blocks``).
 - A failed individual has no place; whom a failed step should have replaced stays.
 - Before each iteration but the first a quarter of the population leaves, the least fit, until
   ``--least-population`` are left, so that more of the time is for their weights; with fewer there
@@ -40,6 +41,8 @@ Array = NDArray[np.float64]
 
 # So much of a population stays where it shrinks.
 _STAYING = 0.75
+# More layers than any network has.
+_MANY = 1e6
 Draw = Callable[[Generator], tuple[Blocks, Draft]]
 
 
@@ -56,6 +59,8 @@ def gradient(fitness: Array, points: Array) -> Array:
 
 def round_stochastically(values: Array, rng: Generator) -> NDArray[np.int64]:
     """Return each value rounded up or down, so that its mean is the value."""
+    # Beyond these, as with an immense fitness taken raw, a number of layers is at its end anyway.
+    values = np.clip(values, -_MANY, _MANY)
     below = np.floor(values)
     return (below + (rng.random(values.shape) < values - below)).astype(np.int64)
 
@@ -121,7 +126,7 @@ class Gradient(InLots):
             else:
                 newcomers.append(living)
         free = self._size - len(self._population)
-        self._population.sort(key=_as_member)
+        self._population.sort(key=self._as_member)
         del self._population[: max(0, len(newcomers) - free)]
         self._population += newcomers
         self._keep_fittest()  # there may be more, of a long list of seeds
@@ -133,7 +138,7 @@ class Gradient(InLots):
 
     def _keep_fittest(self) -> None:
         if len(self._population) > self._size:
-            self._population = sorted(self._population, key=_as_member)[-self._size :]
+            self._population = sorted(self._population, key=self._as_member)[-self._size :]
 
     def _steps(self) -> list[Individual]:
         """Return each individual after its step along the gradient of the numbers of layers."""
@@ -234,18 +239,34 @@ class Gradient(InLots):
 
         def draft(rng: Generator) -> Draft:
             is_last = 0 < self._options.max_repeated == len(drawn)
-            drawn.append((at_last if is_last and at_last is not None else draw)(rng))
+            blocks, one = (at_last if is_last and at_last is not None else draw)(rng)
+            drawn.append(self._shrunk(blocks, one, rng))
             return drawn[-1][1]
 
         born = self._nursery.bear(draft, is_new=is_new, trains_on=self._options.train_on)
         if drawn and born.genome is drawn[-1][1].genome:
             self._drawn[born.number] = drawn[-1][0]
-        else:  # repaired, or a seed
+        else:  # a seed, or repaired where no blocks of its counts are feasible
             self._drawn[born.number] = self._space.encode(born.genome)
         return born
 
+    def _shrunk(self, blocks: Blocks, draft: Draft, rng: Generator) -> tuple[Blocks, Draft]:
+        """Return both made feasible by way of the blocks, so that the model of kernels stays."""
+        if self._space.is_feasible(draft.genome):
+            return blocks, draft
+        shrunk = self._space.shrink(blocks, rng)
+        if shrunk is None:
+            return blocks, draft
+        operator = f"{draft.operator}+repair"
+        return shrunk, draft._replace(genome=self._space.decode(shrunk), operator=operator)
+
+    def _as_member(self, living: _Living) -> Member:
+        age = living.individual.number
+        fitter = age if self._options.ties == "younger" else -age
+        return Member(living.fitness, fitter, living.individual)
+
     def _select(self, rng: Generator) -> _Living:
-        ranked = sorted(_as_member(one) for one in self._population)
+        ranked = sorted(map(self._as_member, self._population))
         chosen = select_parent(ranked, rng, self._options).number
         return next(one for one in self._population if one.individual.number == chosen)
 
@@ -255,10 +276,6 @@ class Gradient(InLots):
             return fitness
         spread = float(np.std([one.fitness for one in self._population]))
         return fitness / spread if spread > 0 else fitness
-
-
-def _as_member(living: _Living) -> Member:
-    return Member(living.fitness, -living.individual.number, living.individual)
 
 
 def _distance(one: _Living, other: _Living) -> int:

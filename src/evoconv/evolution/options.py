@@ -62,6 +62,11 @@ class EvolutionOptions(Options):
         "gradient: fitness in standard deviations of the population, or raw",
         choices=("standard", "raw"),
     )
+    ties: str = option(
+        "older",
+        "gradient: who of equally fit individuals counts as fitter",
+        choices=("older", "younger"),
+    )
     similarity: int = option(
         2, "gradient: by how many layers CNNs that cross may differ", at_least=0
     )

@@ -21,7 +21,7 @@ from evoconv.records import Individual, Objective
 class Member(NamedTuple):
     """A measured individual that may live and breed; a greater member is a better one.
 
-    ``seniority`` is the individual's number, negated: it decides between equals.
+    ``seniority`` decides between equals: the individual's number, negated where the older wins.
     """
 
     fitness: float

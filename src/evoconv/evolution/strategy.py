@@ -73,6 +73,9 @@ class BlockSpace(Space[G], Protocol):
     def bounded(self, blocks: Blocks) -> Blocks:
         """Return the blocks with their numbers kept in the ranges of the space."""
 
+    def shrink(self, blocks: Blocks, rng: Generator) -> Blocks | None:
+        """Return feasible blocks of the same counts made from these; None where there are none."""
+
 
 class Strategy(Protocol):
     """Ask for individuals, tell what they measured."""

@@ -90,7 +90,7 @@ class Finish:
     def _which_weights(self) -> tuple[str, str]:
         """Return what ``--final`` names, or else ``evolved``, and why, a sentence or nothing."""
         if self.options.final == "evolved":
-            return "evolved", "asked for"
+            return "evolved", ""
         needed = self.best.individual.measurement
         spent = needed.values["training_seconds"] if needed is not None else 0.0
         if self.time_left_s is not None and self.time_left_s < spent / 2:

@@ -5,9 +5,9 @@ and 2.3: up to 10 convolutional blocks whose numbers of kernels follow k(l) = 2^
 stride per block, global average pooling, up to 4 fully connected blocks with their neurons.
 Differs: the poster's figures are lost, so these are choices. l counts from 0, so that 2^h0 is the
 first block's number of kernels; a block is one convolution or dense layer as the options of the
-space make it. A new convolutional block goes to the end, where the model says how wide it is, and
-strides by 1; a new dense block goes to the end with the neurons of the one before it, or a random
-number as the first one. Blocks are taken from the end as well.
+space make it. The model says how wide a new convolutional block is; it strides by 1. A new dense
+block has the neurons of the one before it, of the one after it at the front, or a random number as
+the first one. Blocks are added and taken away at the end, or ``--new-blocks anywhere``.
 """
 
 import math
@@ -33,7 +33,7 @@ Counts = tuple[int, int]
 # Kernels double or halve from one block to the next at most.
 _STEEPEST = 1.0
 # Random strides leave maps of at least so many values a side.
-_LEAST_MAP = 3
+LEAST_MAP = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,14 +137,25 @@ def encode(topology: Topology) -> Blocks:
 
 
 def resize(blocks: Blocks, counts: Counts, options: SpaceOptions, rng: Generator) -> Blocks:
-    """Return so many blocks, as far as the space allows: added to, or taken from, the ends."""
+    """Return so many blocks, as far as the space allows: added and taken away one by one."""
     num_convolutions = nearest_within(counts[0], 1, options.max_features)
     num_dense = nearest_within(counts[1], options.min_classifier, options.max_classifier)
-    strides = (blocks.strides + (1,) * num_convolutions)[:num_convolutions]
-    units = blocks.units[:num_dense]
+    strides, units = list(blocks.strides), list(blocks.units)
+    while len(strides) < num_convolutions:
+        strides.insert(_place(len(strides) + 1, options, rng), 1)
+    while len(strides) > num_convolutions:
+        del strides[_place(len(strides), options, rng)]
     while len(units) < num_dense:
-        units = (*units, units[-1] if units else _draw_units(options, rng))
-    return replace(blocks, strides=strides, units=units)
+        place = _place(len(units) + 1, options, rng)
+        units.insert(place, units[max(0, place - 1)] if units else _draw_units(options, rng))
+    while len(units) > num_dense:
+        del units[_place(len(units), options, rng)]
+    return replace(blocks, strides=tuple(strides), units=tuple(units))
+
+
+def _place(count: int, options: SpaceOptions, rng: Generator) -> int:
+    """Return the last of so many places, or any."""
+    return count - 1 if options.new_blocks == "last" else int(rng.integers(count))
 
 
 def mutate_blocks(
@@ -204,7 +215,7 @@ def _draw_strides(
     """Return strides of 1 and the longest, at random places, not so many that maps vanish."""
     strides = [1] * count
     if options.max_stride > 1:
-        shrink = math.log(max(1.0, min(input_shape[1:]) / _LEAST_MAP), options.max_stride)
+        shrink = math.log(max(1.0, min(input_shape[1:]) / LEAST_MAP), options.max_stride)
         most = min(count, int(shrink))
         places = rng.permutation(count)[: int(rng.integers(0, most + 1))]
         for place in places:

@@ -1,6 +1,7 @@
 """Topologies to begin a search with, from a file of one's own."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from evoconv.errors import ConfigError
@@ -27,17 +28,27 @@ def read_seeds(path: Path) -> tuple[str, ...]:
         raise ConfigError(f"{path} can't be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         raise ConfigError(f"{path} is no JSON") from None
-    genomes = content if isinstance(content, list) else [content]
+    return canonical_seeds(content if isinstance(content, list) else [content], str(path))
+
+
+def canonical_seeds(genomes: Sequence[object], where: str = "the list") -> tuple[str, ...]:
+    """Return the canonical JSON of genomes: topologies, their JSON, or objects as in a file.
+
+    Raises:
+        ConfigError: there are none, or one is something else; ``where`` begins the sentence.
+    """
     if not genomes:
-        raise ConfigError(f"{path} names no genome")
-    return tuple(_canonical(f"{path}, genome {n}", one) for n, one in enumerate(genomes, 1))
+        raise ConfigError(f"{where} names no genome")
+    return tuple(_canonical(f"{where}, genome {n}", one) for n, one in enumerate(genomes, 1))
 
 
 def _canonical(where: str, data: object) -> str:
     if isinstance(data, dict) and "genome" in data:
         data = data["genome"]
+    if isinstance(data, Topology):
+        data = data.to_json()
     try:
-        topology = Topology.from_json(json.dumps(data))
+        topology = Topology.from_json(data if isinstance(data, str) else json.dumps(data))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     if all(isinstance(layer, Pooling) for layer in topology.features):

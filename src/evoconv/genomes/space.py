@@ -30,6 +30,7 @@ from evoconv.genomes.layers import Convolution, FeatureLayer, Residual
 from evoconv.genomes.repair_topology import repair_topology
 from evoconv.genomes.rules import Frame, broken_rules
 from evoconv.genomes.shapes import Cost, cost
+from evoconv.genomes.shrink_blocks import shrink_blocks
 from evoconv.genomes.space_options import SpaceOptions
 from evoconv.genomes.topology import Topology
 from evoconv.genomes.vary_topology import mutate
@@ -72,16 +73,36 @@ class TopologySpace:
         return usual_designs(self.options, self.input_shape, self.is_feasible)
 
     def check_seeds(self) -> None:
-        """Raise ``ConfigError`` if a seed doesn't fit the images, or breaks a limit or rule."""
+        """Raise ``ConfigError`` if a seed doesn't fit the images, or breaks a limit or rule.
+
+        Its kinds of layers and their sizes may be others than the space draws, its numbers of
+        layers may not: what varies it would cut it.
+        """
         for number, seed in enumerate(self.seeds, 1):
+            broken = self._surplus_of(seed)
             try:
-                broken = [str(one) for one in violations(self.cost(seed), self.limits)]
+                broken += [str(one) for one in violations(self.cost(seed), self.limits)]
             except ConfigError as error:
-                broken = [str(error)]
+                broken.append(str(error))
             if not broken and self.options.rules and self._breaks_rules(seed):
                 broken = ["it breaks a rule of --rules"]
             if broken:
                 raise ConfigError(f"--seeds, genome {number}: {broken[0]}")
+
+    def _surplus_of(self, seed: Topology) -> list[str]:
+        return [
+            f"it has {count} {kind}, and --{name} is {most}"
+            for count, kind, name, most in (
+                (len(seed.features), "feature layers", "max-features", self.options.max_features),
+                (
+                    len(seed.classifier),
+                    "hidden dense layers",
+                    "max-classifier",
+                    self.options.max_classifier,
+                ),
+            )
+            if count > most
+        ]
 
     def sample(self, rng: Generator) -> Topology:
         """Return a random topology, feasible or not."""
@@ -121,6 +142,11 @@ class TopologySpace:
     def bounded(self, described: Blocks) -> Blocks:
         """Return the blocks with their numbers kept in the ranges of the space."""
         return blocks.bounded(described, self.options)
+
+    def shrink(self, described: Blocks, rng: Generator) -> Blocks | None:
+        """Return feasible blocks of the same counts made from these; None where there are none."""
+        excess_of = lambda one: self.excess(self.decode(one))  # noqa: E731
+        return shrink_blocks(described, self.options, self.input_shape, excess_of, rng)
 
     def cost(self, genome: Topology) -> Cost:
         """Return what the network costs. Raises ``ConfigError`` if it does not fit the images."""

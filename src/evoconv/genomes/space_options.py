@@ -138,6 +138,11 @@ class SpaceOptions(Options):
     crossover_points: int = option(
         1, "points of crossover, fewer between short networks", at_least=1, at_most=10
     )
+    new_blocks: Literal["last", "anywhere"] = option(
+        "last",
+        "gradient: where blocks are added and taken away",
+        choices=("last", "anywhere"),
+    )
     rules: tuple[str, ...] = option(
         (), f"rules that all networks keep: {', '.join(RULES)}", choices=tuple(RULES)
     )

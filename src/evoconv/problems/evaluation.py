@@ -120,7 +120,7 @@ class Evaluate:
         image_set = workplace.image_set
         network = self.plan.subject.new_network(
             image_set.input_shape, len(image_set.classes), self.plan.setting.recipe, self.seed
-        ).to(workplace.device)
+        )
         seconds = latency_s(network, image_set.input_shape)
         if seconds > limit:
             said = f"one image takes {1000 * seconds:.3g} ms, --max-latency is {1000 * limit:g} ms"

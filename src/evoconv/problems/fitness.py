@@ -199,7 +199,10 @@ def choose_objective(metric: str, options: FitnessOptions) -> Objective:
             raise ConfigError("--fitness compact needs --target-accuracy or --size-price")
         return _sized(plain, options)
     if sized:
-        raise ConfigError(f"{sized} can't be combined with --fitness {options.fitness}")
+        raise ConfigError(
+            f"{sized} can't be combined with --fitness {options.fitness}, which a method may have"
+            " brought along: add --fitness compact"
+        )
     if options.fitness == FUNCTION:
         return Judged(name=plain.name, direction=plain.direction)
     constants = {

@@ -289,7 +289,8 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
             f" {format_percent(high)}; the first one is saved"
         )
     if summary["kept"] == "evolved" and summary.get("base_test_accuracy") is None:
-        remarks.append(f"the weights are those of the search: {summary['kept_why']}")
+        why = summary["kept_why"] or "--final evolved"
+        remarks.append(f"the weights are those of the search: {why}")
     if summary["kept"] == "continued":
         remarks.append("the weights are those of the search, trained further")
     if summary["repeats"] and summary["baseline_test_accuracy"] is None:

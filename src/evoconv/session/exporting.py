@@ -56,12 +56,15 @@ def export_network(run: Path, form: str, out: Path | None, notify: Callable[[str
     if is_packed:
         model, sizes = _shared(model, packed)
     file = run / "best" / "model.onnx" if out is None else out
-    save_onnx(model, file)
     pixels, what = _pixels(run, classifier)
+    # What another export left stays until the new file has been checked.
+    unchecked = file.with_name(f"{file.name}.unchecked")
+    save_onnx(model, unchecked)
     try:
-        difference = check_onnx(file, pixels, classifier.logits(pixels))
+        difference = check_onnx(unchecked, pixels, classifier.logits(pixels))
+        unchecked.replace(file)
     except BaseException:
-        file.unlink(missing_ok=True)
+        unchecked.unlink(missing_ok=True)
         raise
     notify(
         f"{file}: {format_bytes(file.stat().st_size)}{sizes}; the same labels for {len(pixels):,}"

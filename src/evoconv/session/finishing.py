@@ -69,7 +69,7 @@ class Finishing:
             baseline_file=None if compression is None else compression.base.weights,
         )
         note = finish.run_on(executor, session.watch.finishing)
-        if note["why"] and note["why"] != "asked for":
+        if note["why"]:
             session.watch.notify(f"the network keeps its weights from the search: {note['why']}")
         if compression is not None:
             pack(session, compression, trial, self._place)

@@ -56,6 +56,8 @@ def retrain_study(
             raise StudyError(f"the weights that trial {trial.number} evolved are not kept any more")
         note_name = f"{RETRAINED_NOTE} {trial.number}"
         note = storage.note(note_name) or {"rows": []}
+        # What failed is tried again.
+        note["rows"] = [row for row in note["rows"] if "failure" not in row]
 
         def keep(row: dict[str, Any]) -> None:
             note["rows"].append(row)
