@@ -31,7 +31,7 @@ from evoconv.genomes.vary_vector import cross_at_two_points
 Counts = tuple[int, int]
 
 # Kernels double or halve from one block to the next at most.
-_STEEPEST = 1.0
+STEEPEST = 1.0
 # Random strides leave maps of at least so many values a side.
 LEAST_MAP = 3
 
@@ -65,7 +65,7 @@ def draw_blocks(options: SpaceOptions, input_shape: tuple[int, int, int], rng: G
     num_dense = int(rng.integers(options.min_classifier, options.max_classifier_at_birth + 1))
     return Blocks(
         h0=math.log2(draw_size(options.min_filters, options.max_filters, options, rng)),
-        h1=float(rng.uniform(0, _STEEPEST / 2)),
+        h1=float(rng.uniform(0, STEEPEST / 2)),
         strides=_draw_strides(num_convolutions, options, input_shape, rng),
         units=tuple(_draw_units(options, rng) for _ in range(num_dense)),
     )
@@ -179,7 +179,7 @@ def mutate_blocks(
     return bounded(
         Blocks(
             h0=resized.h0 + float(rng.normal(0, spread * octaves)),
-            h1=resized.h1 + float(rng.normal(0, spread * 2 * _STEEPEST)),
+            h1=resized.h1 + float(rng.normal(0, spread * 2 * STEEPEST)),
             strides=tuple(
                 old if keep else new
                 for old, new, keep in zip(resized.strides, fresh, is_kept, strict=True)
@@ -201,7 +201,7 @@ def bounded(blocks: Blocks, options: SpaceOptions) -> Blocks:
     return replace(
         blocks,
         h0=min(max(blocks.h0, low), high),
-        h1=min(max(blocks.h1, -_STEEPEST), _STEEPEST),
+        h1=min(max(blocks.h1, -STEEPEST), STEEPEST),
         units=tuple(
             min(max(units, float(options.min_units)), float(options.max_units))
             for units in blocks.units
