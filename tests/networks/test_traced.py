@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.architecture import read_architecture
@@ -178,6 +179,84 @@ class OfModule(nn.Module):
 def test_what_cant_be_stored_is_said(function: Callable[[Any, Tensor], Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         traced(OfModule(function), SHAPE, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda own, x: own.head(x.reshape(x.shape[0], -1)),
+        lambda own, x: own.head(x.reshape((x.shape[0], -1))),
+        lambda own, x: own.head(torch.reshape(input=x, shape=(x.size(0), -1))),
+        lambda own, x: own.head(x.permute(0, 2, 3, 1).flatten(1)),
+        lambda own, x: own.head(torch.permute(x, dims=(0, 2, 3, 1)).flatten(1)),
+    ],
+)
+def test_shapes_can_be_told_one_by_one_or_together(function: Callable[[Any, Tensor], Any]) -> None:
+    network = OfModule(function)
+    graph, weights = traced(network, SHAPE, CLASSES)
+    rebuilt = build_network(read_architecture(graph.to_json()), SHAPE, CLASSES)
+    rebuilt.load_state_dict(weights)
+    images = torch.randn(7, *SHAPE)
+    with torch.inference_mode():
+        assert torch.equal(rebuilt(images), network(images))
+
+
+def _pruned(network: OfModule) -> None:
+    prune.l1_unstructured(network.head, "weight", 0.5)  # type: ignore[no-untyped-call]
+
+
+def _with_weight_norm(network: OfModule) -> None:
+    nn.utils.weight_norm(network.head)
+
+
+def _with_spectral_norm(network: OfModule) -> None:
+    nn.utils.spectral_norm(network.head)
+
+
+def _with_parametrizations(network: OfModule) -> None:
+    nn.utils.parametrizations.weight_norm(network.head)
+
+
+def _with_nan(network: OfModule) -> None:
+    nn.init.constant_(network.head.bias, math.nan)
+
+
+def _too_large(network: OfModule) -> None:
+    nn.init.constant_(network.head.weight, 3e38)
+
+
+def _in_half_precision(network: OfModule) -> None:
+    network.half()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_pruned, r"head.weight isn't stored but made anew .*: .* by prune.remove, "),
+        (_with_weight_norm, "head.weight isn't stored but made anew .* remove_weight_norm"),
+        (_with_spectral_norm, "head.weight isn't stored but made anew .* remove_spectral_norm"),
+        (_with_parametrizations, "head has parametrizations: .* by .*remove_parametrizations"),
+        (_with_nan, "head.bias holds values that are not finite numbers"),
+        (_too_large, "logits for noise are not finite numbers"),
+        (_in_half_precision, "head.weight is of float16: give the network in float32"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_weights_that_cant_be_stored_as_they_are_are_named(
+    change: Callable[[OfModule], None], sentence: str
+) -> None:
+    network = OfModule(lambda own, x: own.head(x.flatten(1)))
+    change(network)
+    with pytest.raises(ConfigError, match=sentence):
+        traced(network, SHAPE, CLASSES)
+
+
+def test_what_was_pruned_is_taken_once_that_is_for_good() -> None:
+    network = OfModule(lambda own, x: own.head(x.flatten(1)))
+    _pruned(network)
+    prune.remove(network.head, "weight")  # type: ignore[no-untyped-call]
+    _, weights = traced(network, SHAPE, CLASSES)
+    assert int((weights["head.weight"] == 0).sum()) == network.head.weight.numel() // 2
 
 
 def test_layers_that_only_look_like_torchs_are_refused() -> None:

@@ -6,13 +6,14 @@ Transformation for Deep Learning in Python"): the steps must not depend on what 
 
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from evoconv.errors import ConfigError
 from evoconv.genomes.network_graph import Layer, Made, NetworkGraph, Span, Step, Value
@@ -21,6 +22,8 @@ from evoconv.networks.graph_network import KINDS, OPERATIONS, build_graph
 
 # Of the largest logit: the same operations in the same order round alike, but for fused ones.
 _DIFFERENCE = 1e-4
+# Of a number: half precision rounds so coarsely that the steps can't be compared.
+_LEAST_BYTES = 4
 
 # Functions by the operation that they are; some are found under another name, or checked there.
 _NAMES: dict[Callable[..., Any], str] = {
@@ -32,6 +35,8 @@ _NAMES: dict[Callable[..., Any], str] = {
     **dict.fromkeys((operator.neg, torch.neg), "neg"),
     operator.floordiv: "floordiv",
     getattr: "getattr",
+    torch.reshape: "reshape",
+    torch.permute: "permute",
     torch.chunk: "chunk",
     torch.split: "split",
     torch.concat: "cat",
@@ -65,12 +70,29 @@ def traced(
         rebuilt = build_graph(graph, input_shape, num_classes)
         state = network.state_dict()
         weights = {
-            name: state[name].detach().to("cpu", own.dtype, copy=True)
+            name: _usable(name, state).detach().to("cpu", own.dtype, copy=True)
             for name, own in rebuilt.state_dict().items()
         }
         rebuilt.load_state_dict(weights)
         _require_same(rebuilt.eval(), network, input_shape)
     return graph, weights
+
+
+def _usable(name: str, state: Mapping[str, Tensor]) -> Tensor:
+    """Return a layer's own tensor; ``ConfigError`` unless it can be stored as it is."""
+    if name not in state:
+        raise ConfigError(
+            f"{name} isn't stored but made anew whenever the network runs: make it a tensor of its"
+            " own first, by prune.remove, remove_weight_norm or remove_spectral_norm of"
+            " torch.nn.utils"
+        )
+    tensor = state[name]
+    if tensor.is_floating_point() and tensor.element_size() < _LEAST_BYTES:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ConfigError(f"{name} is of {kind}: give the network in float32, by its .float()")
+    if not bool(torch.isfinite(tensor).all()):
+        raise ConfigError(f"{name} holds values that are not finite numbers")
+    return tensor
 
 
 def _graph(network: nn.Module) -> NetworkGraph:
@@ -103,6 +125,11 @@ def _graph(network: nn.Module) -> NetworkGraph:
 def _layer(path: str, module: nn.Module) -> Layer:
     name = type(module).__name__
     kind = KINDS.get(name)
+    if parametrize.is_parametrized(module):
+        raise ConfigError(
+            f"{path} has parametrizations: make what they give its own tensors first, by"
+            " torch.nn.utils.parametrize.remove_parametrizations"
+        )
     if kind is None or type(module) is not kind.make:
         raise ConfigError(
             f"{path} is a {name}, which can't be stored; known are {', '.join(KINDS)}"
@@ -121,11 +148,15 @@ def _step(node: torch.fx.Node, numbers: dict[torch.fx.Node, int]) -> Step:
             f"the network uses its tensor {node.target} outside of a layer of torch's"
         )
     is_layer = node.op == "call_module"
+    named = {name: _value(one, numbers) for name, one in node.kwargs.items()}
+    takes = [_value(one, numbers) for one in node.args]
+    if not is_layer and "input" in named:  # what methods, which some operations are, call self
+        takes.insert(0, named.pop("input"))
     return Step(
         does=str(node.target) if is_layer else _operation(node),
         is_layer=is_layer,
-        takes=tuple(_value(one, numbers) for one in node.args),
-        named=tuple((name, _value(one, numbers)) for name, one in node.kwargs.items()),
+        takes=tuple(takes),
+        named=tuple(named.items()),
     )
 
 
@@ -170,6 +201,8 @@ def _require_same(
     with torch.inference_mode():
         wanted = network(noise.to(first.device, first.dtype)).float().cpu()
         given = rebuilt(noise)
+    if not bool(torch.isfinite(wanted).all()):
+        raise ConfigError("the network's logits for noise are not finite numbers")
     size = float(wanted.abs().max())
     if given.shape != wanted.shape or not torch.allclose(
         given, wanted, rtol=0, atol=_DIFFERENCE * max(size, 1e-12)
