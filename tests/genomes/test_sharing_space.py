@@ -15,6 +15,7 @@ from evoconv.genomes.vector import Vector
 
 LAYERS = ("a", "b", "c")
 RANGES = ((2, 32), (3, 3), (1, 200))
+LEAST = 0.0012355
 
 
 def space(max_bytes: int | None = None, **changes: object) -> SharingSpace:
@@ -128,7 +129,8 @@ class InProportion:
 
 
 def pruned_space(**changes: object) -> SharingSpace:
-    return space(least_kept=0.01, proportions=InProportion(), **changes)  # type: ignore[arg-type]
+    given_values = {"least_kept": 0.01, "proportions": InProportion()}
+    return space(**(given_values | changes))  # type: ignore[arg-type]
 
 
 def holds_shares(genome: Vector) -> bool:
@@ -202,3 +204,29 @@ def test_repaired_shares_keep_the_limit(seed: int) -> None:
     assert own.is_feasible(repaired)
     assert holds_shares(repaired)
     assert all(a <= b for a, b in zip(repaired.values, genome.values, strict=True))
+
+
+@given(st.integers(0, 2**32))
+def test_where_only_spread_and_focus_are_left_the_smallest_is_returned(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # What takes more where weights are pulled apart, whatever the clusters.
+    own = space(
+        ranges=((2, 2), (3, 4), (1, 1)),
+        modulated=True,
+        max_bytes=10,
+        bytes_of=lambda one: sum(one.clusters) + sum(spread for spread, _ in one.modulation) * 10,
+    )
+    genome = own.sample(rng)
+    repaired = own.repair(genome, rng)
+    assert own.is_feasible(repaired)
+    assert repaired == (genome if own.is_feasible(genome) else own.smallest())
+
+
+def test_the_smallest_is_a_genome_of_three_digits_as_all_are() -> None:
+    # Else a limit between the two would be out of reach, and a repair would have no end.
+    with pytest.raises(ConfigError, match="it takes 972"):
+        pruned_space(
+            bytes_of=lambda one: 600 + 1e5 * sum(one.kept), max_bytes=971, least_kept=LEAST
+        )
+    own = pruned_space(bytes_of=lambda one: 600 + 1e5 * sum(one.kept), least_kept=LEAST)
+    assert own.genome_at([0.0] * 6) == own.smallest()

@@ -200,7 +200,11 @@ class SharingSpace:
         return self.max_bytes is None or self.bytes_of(Sharing.of(genome)) <= self.max_bytes
 
     def repair(self, genome: Vector, rng: Generator) -> Vector:
-        """Return numbers that keep the limit: a random one at a time goes half the way down."""
+        """Return numbers that keep the limit: a random one at a time goes half the way down.
+
+        Spreads and focuses stay: less of them is not fewer bytes. Where nothing else is left to go
+        down, the smallest is returned.
+        """
         lows, num_fractions = self.smallest().values, len(self.fractions)
         while not self.is_feasible(genome):
             pairs = enumerate(zip(genome.values, lows, strict=True))
@@ -209,6 +213,8 @@ class SharingSpace:
                 for place, (value, low) in pairs
                 if value > low and (place >= num_fractions or self.least_kept is not None)
             ]
+            if not free:
+                return self.smallest()
             place = free[int(rng.integers(len(free)))]
             values, low = list(genome.values), lows[place]
             way = (values[place] - low) / 2
@@ -220,8 +226,8 @@ class SharingSpace:
 
     def smallest(self) -> Vector:
         """Return the least fractions and the fewest clusters everywhere."""
-        least = (float(cell.low) for cell in self.fractions)
-        return Vector((*least, *(low for low, _ in self.ranges)))
+        least = [float(cell.low) for cell in self.fractions]
+        return self._whole([*least, *(low for low, _ in self.ranges)])
 
     def _stepped(self, genome: Vector, rng: Generator, scale: float) -> tuple[Vector, str]:
         values, count = list(genome.values), len(self.fractions)
