@@ -27,6 +27,7 @@ from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
 from tests.small_studies import (
     FAST,
+    Listening,
     command,
     draw_stripes,
     finished,
@@ -241,18 +242,64 @@ def test_killed_amid_the_search_it_goes_on(
     assert (run / "model.evo").is_file()
 
 
-def test_a_limit_of_bytes_is_kept(images: Path, evolved: evoconv.Result, tmp_path: Path) -> None:
-    options = {"max_accuracy_drop": 1.0, "codebook_bits": 8, "bias_bits": 8}
-    free = evoconv.compress(evolved.run, images, out=tmp_path / "free", **(SHORT | options))
-    limit = sorted(_bytes_of(free))[2]
+NO_FINE_VALUES: dict[str, Any] = {"max_accuracy_drop": 1.0, "codebook_bits": 8, "bias_bits": 8}
+
+
+def test_a_limit_of_bytes_is_kept_by_the_file(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    options = SHORT | NO_FINE_VALUES
+    free = evoconv.compress(evolved.run, images, out=tmp_path / "free", **options)
+    assert free.summary["max_bytes_kept"] is None
+    # Of candidates that differ much in accuracy the least accurate ones are small.
+    limit = int(sorted(_bytes_of(free))[2]) + _description_bytes(free)
+    options |= {"max_accuracy_drop": 0.0}
     tight = evoconv.compress(
-        evolved.run, images, out=tmp_path / "tight", max_bytes=int(limit), **(SHORT | options)
+        evolved.run, images, out=tmp_path / "tight", max_bytes=limit, **options
     )
-    assert max(_bytes_of(tight)) <= limit
+    assert (tight.run / "model.evo").stat().st_size <= limit
+    assert tight.summary["max_bytes_kept"] is True
     with pytest.raises(ConfigError, match="--max-bytes 10: with the fewest that are let in"):
-        evoconv.compress(
-            evolved.run, images, out=tmp_path / "none", max_bytes=10, **(SHORT | options)
-        )
+        evoconv.compress(evolved.run, images, out=tmp_path / "none", max_bytes=10, **options)
+
+
+def test_a_trained_candidate_that_is_too_large_is_not_kept_where_another_is_not(
+    images: Path, evolved: evoconv.Result, trained: evoconv.Result, tmp_path: Path
+) -> None:
+    limit = int(np.median(_bytes_of(trained))) + _description_bytes(trained)
+    result = evoconv.compress(
+        evolved.run, images, out=tmp_path / "run", max_bytes=limit, max_accuracy_drop=0, **TRAINED
+    )
+    size = (result.run / "model.evo").stat().st_size
+    # What is measured is the file without its description, to the byte.
+    assert size in [one + _description_bytes(result) for one in _bytes_of(result)]
+    assert (size <= limit) == (min(_bytes_of(result)) + _description_bytes(result) <= limit)
+    assert result.summary["max_bytes_kept"] == (size <= limit)
+
+
+def test_a_file_beyond_its_limit_is_told(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    one = SHORT | NO_FINE_VALUES | {"most_clusters": 2, "evaluations": 1}
+    free = evoconv.compress(evolved.run, images, out=tmp_path / "free", **one)
+    # There is one candidate, and the entropy of its indices promises a few bytes too few.
+    limit = int(np.ceil(_bytes_of(free)[0])) + _description_bytes(free)
+    size = (free.run / "model.evo").stat().st_size
+    assert limit < size < limit + 50
+    watch = Listening()
+    tight = evoconv.compress(
+        evolved.run, images, out=tmp_path / "tight", max_bytes=limit, watch=watch, **one
+    )
+    assert (tight.run / "model.evo").stat().st_size == size
+    assert tight.summary["max_bytes_kept"] is False
+    sentence = f"{size:,} bytes, {size - limit:,} more than --max-bytes {limit:,} allows"
+    assert any(sentence in one for one in watch.sentences)
+    assert f"more than --max-bytes {limit:,} allows" in " ".join(shown(tight.run).split())
+
+
+def _description_bytes(result: evoconv.Result) -> int:
+    with closing(Storage.open(result.run, read_genome)) as storage:
+        return int(storage.config["uncompressed"]["description_bytes"])
 
 
 def _bytes_of(result: evoconv.Result) -> list[float]:

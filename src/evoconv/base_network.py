@@ -14,7 +14,7 @@ from evoconv.data.batches import ImageTensor
 from evoconv.data.image_set import Declared, ImageSet
 from evoconv.data.splits import SearchSplits, SplitOptions
 from evoconv.errors import ConfigError, DataError
-from evoconv.export.evo_file import MOST_WEIGHTS
+from evoconv.export.evo_file import MOST_WEIGHTS, description_bytes
 from evoconv.export.model_file import ModelDescription, read_model
 from evoconv.genomes.architecture import Architecture, read_architecture, read_genome
 from evoconv.genomes.backbone_cut import BackboneCut
@@ -180,6 +180,7 @@ def sharing_problem(
         base_cost=cost,
         limits=config.limits,
         max_bytes=options.max_bytes,
+        description_bytes=config.uncompressed.description_bytes,
         most_clusters=options.most_clusters,
         largest_drop=options.largest_range_drop,
         tuning=options.tuning,
@@ -190,7 +191,11 @@ def sharing_problem(
 def measured(
     config: StudyConfig, base: BaseNetwork, images: ImageSet, splits: SearchSplits
 ) -> StudyConfig:
-    """Return the configuration with what the network is, and its own validation accuracy."""
+    """Return the configuration with what the network is, and its own validation accuracy.
+
+    Raises:
+        DataError: its description is too long for a file.
+    """
     cpu = torch.device("cpu")
     source = ImageTensor(images.images, images.labels, base.description.standardisation, cpu)
     (_, rows), *_ = splits.folds
@@ -200,6 +205,7 @@ def measured(
         config.uncompressed,
         architecture=base.description.architecture.to_json(),
         accuracy=measure(logits.numpy(), images.labels[rows])["accuracy"],
+        description_bytes=description_bytes(base.description),
     )
     return replace(config, uncompressed=uncompressed)
 

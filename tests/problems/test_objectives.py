@@ -1,5 +1,6 @@
 """What a search ranks by, in the two scenarios of few parameters."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -158,6 +159,24 @@ def published(accuracy: float = 0.98, ratio: float = 10.0) -> MovingTargets:
         name="validation_accuracy", direction="maximize", target=0.97, size="bytes"
     )
     return moving_targets(smallest, accuracy, ratio)
+
+
+def test_what_is_too_large_is_kept_only_if_all_are() -> None:
+    objective = replace(
+        TargetAccuracy(name="validation_accuracy", direction="maximize", target=0.9, size="bytes"),
+        most=1000,
+    )
+    ranked = [
+        shared(0.2, 1.0, 5000),
+        shared(0.99, 1.0, 1001),
+        shared(0.0, 1.0, 500),
+        shared(0.5, 1.0, 1000),
+        shared(0.9, 1.0, 1000),
+        shared(0.95, 1.0, 999),
+    ]
+    merits = [objective.merit(one) for one in ranked]
+    assert merits == sorted(set(merits))
+    assert moving_targets(objective, 0.9, 10.0).merit(ranked[1]) == merits[1]
 
 
 def test_the_published_fitness_by_hand() -> None:

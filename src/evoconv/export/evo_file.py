@@ -72,6 +72,17 @@ def evo_bytes(description: ModelDescription, tensors: Mapping[str, StoredTensor]
     """
     shapes = tensor_shapes(description)
     assert {name: one.values.shape for name, one in tensors.items()} == shapes
+    body = _described(description) + write_tensors([tensors[name] for name in shapes])
+    return _MAGIC + zlib.crc32(body).to_bytes(_CHECKSUM, "big") + body
+
+
+def description_bytes(description: ModelDescription) -> int:
+    """Return what a file takes beside its tensors; raises ``DataError`` as ``evo_bytes`` does."""
+    return len(_MAGIC) + _CHECKSUM + len(_described(description))
+
+
+def _described(description: ModelDescription) -> bytes:
+    """Return the description as it is in a file, its length first."""
     content: dict[str, Any] = description.to_dict()
     if description.classes == _numbered(len(description.classes)):
         content["classes"] = len(description.classes)
@@ -83,8 +94,7 @@ def evo_bytes(description: ModelDescription, tensors: Mapping[str, StoredTensor]
         )
     deflate = zlib.compressobj(9, wbits=_RAW_DEFLATE, memLevel=9, zdict=_LIKELY)
     head = deflate.compress(text) + deflate.flush()
-    body = _as_varint(len(head)) + head + write_tensors([tensors[name] for name in shapes])
-    return _MAGIC + zlib.crc32(body).to_bytes(_CHECKSUM, "big") + body
+    return _as_varint(len(head)) + head
 
 
 def write_evo(

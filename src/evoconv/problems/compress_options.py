@@ -14,11 +14,13 @@ class Uncompressed:
         model: the run folder that it came from, or its ``best/``.
         architecture: what it is built from, as JSON; found out at the beginning, like the rest.
         accuracy: on the validation images, in [0, 1].
+        description_bytes: what its file will take beside the tensors.
     """
 
     model: str
     architecture: str = ""
     accuracy: float = 0.0
+    description_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,10 @@ class CompressOptions(Options):
         unit="percent",
     )
     max_bytes: int | None = option(
-        None, "most bytes of the file, as the search estimates them", at_least=1, unit="bytes"
+        None,
+        "most bytes of the file; candidates that are larger are only kept if all are",
+        at_least=1,
+        unit="bytes",
     )
     most_clusters: int = option(
         64, "most different weights that a layer may have", at_least=2, at_most=4096

@@ -173,12 +173,15 @@ def study_objective(
     """
     if uncompressed is None:
         return choose_objective(metric, fitness)
+    limit = compress.max_bytes
     smallest = TargetAccuracy(
         name=OBJECTIVES["accuracy"].name,
         direction=OBJECTIVES["accuracy"].direction,
         target=max(0.0, uncompressed.accuracy - compress.max_accuracy_drop),
         size="bytes",
         worth=TargetAccuracy.worth if compress.tuning is None else _WORTH_TO_HEIRS,
+        # Measured are the tensors.
+        most=math.inf if limit is None else limit - uncompressed.description_bytes,
     )
     if compress.aim == "bytes":
         return smallest

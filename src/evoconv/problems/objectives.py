@@ -58,12 +58,14 @@ class TargetAccuracy(Objective):
         worth: halving the error beyond the target's is worth 2 to this power times the size. Along
             a front error falls with a power of the size; where that power is one over this, the
             search settles.
+        most: the size that a network must not exceed to be kept in the end where another doesn't.
     """
 
     target: float
     slack: float = 1.0
     size: str = "parameters"
     worth: float = 4.0
+    most: float = math.inf
 
     def fitness(self, measurement: Measurement) -> float:
         """Return minus the decades of its size, and ``worth`` of them per decade of error.
@@ -78,8 +80,11 @@ class TargetAccuracy(Objective):
     def merit(self, measurement: Measurement) -> float:
         """Return the cautious accuracy in [0, 1] below the target; above it a number in (1, 2].
 
-        That is 1 + 1 / (1 + decades of parameters): the fewer, the higher.
+        That is 1 + 1 / (1 + decades of parameters): the fewer, the higher. Of one above ``most``
+        it is minus its decades.
         """
+        if measurement.values.get(self.size, 0.0) > self.most:
+            return -_decades(measurement.values, self.size)
         if not self.is_reached(measurement):
             return self._cautious(measurement)
         return 1 + 1 / (1 + _decades(measurement.values, self.size))

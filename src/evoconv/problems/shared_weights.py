@@ -155,11 +155,15 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureShared:
-    """The task that measures a network with so many different weights in each layer."""
+    """The task that measures a network with so many different weights in each layer.
+
+    ``exact``: bytes are those of a file, not as the entropy of the indices has them.
+    """
 
     base: Base
     cost: Cost
     sharing: Sharing
+    exact: bool = False
 
     def __call__(self, workplace: Workplace, control: Control) -> Measurement:
         """Return measures on the validation images, and what the network takes."""
@@ -168,7 +172,7 @@ class MeasureShared:
         _, rows = workplace.splits.folds[0]
         stored = shareable.stored(self.sharing.clusters, self.sharing.modulation)
         measured = _measured(network, stored, workplace, rows, control)
-        account = account_of(stored, shareable.layers)
+        account = account_of(stored, shareable.layers, exact=self.exact)
         return Measurement(
             values={
                 **named_measures(measured, len(rows)),

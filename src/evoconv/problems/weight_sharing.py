@@ -25,7 +25,8 @@ class WeightSharingProblem:
     Attributes:
         shareable: the network's tensors.
         base_cost: what the network costs.
-        max_bytes: most bytes that the weights may take; None for no limit.
+        max_bytes: most bytes of the file; None for no limit.
+        description_bytes: what it takes beside the tensors.
         most_clusters: of any codebook.
         largest_drop: of accuracy, that a layer shared alone may cost for its clusters to be tried.
         least_clusters: of each codebook; empty for 2 everywhere, 3 where weights are pruned.
@@ -43,6 +44,7 @@ class WeightSharingProblem:
     least_clusters: tuple[int, ...] = ()
     tuning: FineTuning | None = None
     modulated: bool = False
+    description_bytes: int = 0
 
     @cached_property
     def space(self) -> SharingSpace:
@@ -65,12 +67,14 @@ class WeightSharingProblem:
         )
 
     def _bytes_of(self, sharing: Sharing) -> float:
-        """Return what a sharing takes, as far as it can be told before anything is trained."""
+        """Return what the file takes, as far as it can be told before anything is trained."""
         if self.tuning is None:
-            return self.shareable.account(sharing.clusters, sharing.modulation).bytes
-        return self.shareable.expected_bytes(
-            sharing.clusters, sharing.kept, self.tuning.bias_clusters
-        )
+            tensors = self.shareable.account(sharing.clusters, sharing.modulation).bytes
+        else:
+            tensors = self.shareable.expected_bytes(
+                sharing.clusters, sharing.kept, self.tuning.bias_clusters
+            )
+        return tensors + self.description_bytes
 
     def within(self, limits: Limits) -> "WeightSharingProblem":  # noqa: ARG002
         """Return the same: sharing changes nothing of what a network computes."""
@@ -94,7 +98,12 @@ class WeightSharingProblem:
 
     def task(self, genome: Genome) -> MeasureShared:
         """Return the task that measures a genome without training."""
-        return MeasureShared(base=self.base, cost=self.base_cost, sharing=sharing_of(genome))
+        return MeasureShared(
+            base=self.base,
+            cost=self.base_cost,
+            sharing=sharing_of(genome),
+            exact=self.max_bytes is not None,
+        )
 
     def tensors(self, genome: Genome) -> dict[str, StoredTensor]:
         """Return all tensors of the network as a genome shares them, without training."""

@@ -81,6 +81,7 @@ class Compressed:
     """What a compressed network's file takes.
 
     Attributes:
+        max_bytes: what the file was to take at most; None for no limit.
         dense_bytes: of its parameters in float32.
         ratio_bytes: how many times more that is.
         ratio_formula: by the published formula over all parameters.
@@ -92,6 +93,12 @@ class Compressed:
     ratio_bytes: float
     ratio_formula: float
     ratio_layer_mean: float
+    max_bytes: int | None = None
+
+    @property
+    def is_within_limit(self) -> bool | None:
+        """Whether the file keeps its limit; None without one."""
+        return None if self.max_bytes is None else self.bytes <= self.max_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,4 +227,5 @@ def read_compressed(note: Any) -> Compressed:
         ratio_bytes=float(note["ratio_bytes"]),
         ratio_formula=float(note["ratio_formula"]),
         ratio_layer_mean=float(note["ratio_layer_mean"]),
+        max_bytes=None if (limit := note.get("max_bytes")) is None else int(limit),
     )

@@ -138,6 +138,7 @@ def _compression_figures(standing: Standing) -> dict[str, Any]:
     is_base = standing.size == "bytes" and row is not None
     return {
         **{name: None if one is None else getattr(one, name) for name in names},
+        "max_bytes_kept": None if one is None else one.is_within_limit,
         "base_test_accuracy": row.test["accuracy"] if is_base and row is not None else None,
     }
 

@@ -1,5 +1,6 @@
 """Tables for people: the search, the network layer by layer, its test, the best trials."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,12 +61,15 @@ def network_table(standing: Standing, summary: dict[str, Any]) -> RenderableType
 
 
 def _compressed_text(one: Compressed) -> str:
-    return (
+    text = (
         f"model.evo: {format_bytes(one.bytes)}, {one.ratio_bytes:.1f} times smaller than its"
         f" parameters in float32 ({format_bytes(one.dense_bytes)}); by the published formula"
         f" {one.ratio_formula:.1f} over all parameters, {one.ratio_layer_mean:.1f} as the mean of"
         " its layers"
     )
+    if one.is_within_limit is False:
+        text += f"; it takes {one.bytes:,} bytes, more than --max-bytes {one.max_bytes:,} allows"
+    return text
 
 
 def _layers_table(topology: Topology, images: Images, summary: dict[str, Any]) -> Table:
@@ -258,6 +262,8 @@ def _target_text(standing: Standing) -> str:
         return f"{target}: reached"
     if standing.shown is not None:
         return f"{target}: not reached by this network"
+    if math.isfinite(standing.objective.most):
+        return f"{target}: no network within --max-bytes reached it"
     return f"{target}: no network reached it; the most accurate one was chosen"
 
 

@@ -108,8 +108,10 @@ def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: F
     measured = trial.individual.measurement
     assert measured is not None, "who is finished was measured"
     dense = 4 * problem.base_cost.parameters
+    limit = session.config.compress.max_bytes
     note = {
         "bytes": size,
+        "max_bytes": limit,
         "dense_bytes": dense,
         "ratio_bytes": dense / size,
         **{name: measured.values[name] for name in ("ratio_formula", "ratio_layer_mean")},
@@ -119,3 +121,7 @@ def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: F
         f"{path}: {format_bytes(size)}, {dense / size:.1f} times smaller than"
         f" {problem.base_cost.parameters:,} parameters in float32"
     )
+    if limit is not None and size > limit:
+        session.watch.notify(
+            f"the file has {size:,} bytes, {size - limit:,} more than --max-bytes {limit:,} allows"
+        )
