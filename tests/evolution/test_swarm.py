@@ -150,6 +150,26 @@ def test_stars_near_the_black_hole_are_born_again_anywhere() -> None:
         assert ((low <= at(after)) & (at(after) <= high)).all()
 
 
+def test_the_hole_counts_in_its_share_though_its_star_has_moved_on() -> None:
+    swarm = BlackHole(Line(), options(21), Objective(name="fit", direction="maximize"), 0)
+    # The first star meets the best, 10; then it is at 9, and the others are at 9 to 9.095.
+    later = [9.0, *(9 + number / 200 for number in range(20))]
+    lots_told = []
+    for values in ([10.0] + [8.0] * 20, later):
+        lot = swarm.ask(100)
+        for one, value in zip(lot, values, strict=True):
+            swarm.tell(replace(one, measurement=Measurement(values={"fit": value})))
+        lots_told.append(lot)
+    third = swarm.ask(100)
+    # From the worst, 9: the hole has 1, the others 0.005 * (0 + 1 + ... + 19) = 0.95.
+    radius = 1 / 1.95
+    assert swarm._radius(swarm._points[0]) == pytest.approx(radius)
+    first, second = lots_told
+    away = [np.sqrt(np.mean(((at(one) - at(first[0])) / 10) ** 2)) for one in second]
+    expected = ["fall", *("born again" if one < radius else "fall" for one in away[1:])]
+    assert [one.operator.partition("+")[0] for one in third] == expected
+
+
 def test_equally_fit_stars_have_no_horizon() -> None:
     swarm = BlackHole(Line(), options(5), Objective(name="flat", direction="minimize"), 0)
     for _ in range(3):

@@ -124,9 +124,10 @@ class ParticleSwarm(_Swarm):
 class BlackHole(_Swarm):
     """Stars that fall towards the best one; who comes too near is lost, and another is born.
 
-    The horizon's radius is the black hole's share of all fitness (Hatamlou 2013, equation 4). It
-    needs fitness that is positive, so here each is counted from the worst star's, and places are
-    compared by their mean distance per number, in [0, 1].
+    The horizon's radius is the black hole's share of all fitness, its own included (Hatamlou 2013,
+    equation 4). It needs fitness that is positive, so here each is counted from the worst star's,
+    and places are compared by their mean distance per number, in [0, 1]. The hole stays where the
+    best was met, though its star has moved on.
     """
 
     def _move(self, point: _Point, leader: _Point) -> _Move:
@@ -142,10 +143,12 @@ class BlackHole(_Swarm):
 
     def _radius(self, leader: _Point) -> float:
         """Return the radius of the event horizon, in [0, 1]; 0 where all stars are equally fit."""
-        fitness = [one.now.fitness for one in self._points if one.now is not None]
-        worst = min(fitness, default=0.0)
+        hole = _best_of(leader).fitness
+        stars = [one.now for one in self._points if one is not leader]
+        fitness = [hole, *(one.fitness for one in stars if one is not None)]
+        worst = min(fitness)
         total = sum(one - worst for one in fitness)
-        return min(1.0, (_best_of(leader).fitness - worst) / total) if total > 0 else 0.0
+        return (hole - worst) / total if total > 0 else 0.0
 
 
 def _best_of(point: _Point) -> Member:
