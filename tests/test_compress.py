@@ -13,8 +13,10 @@ from PIL import Image
 
 import evoconv
 from evoconv.cli import main
+from evoconv.compression import sharing
+from evoconv.compression.modulation import modulated_clusters
 from evoconv.compression.tensors import SharedTensor
-from evoconv.config import config_from_dict
+from evoconv.config import config_from_dict, configure
 from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
 from evoconv.export.check import check_saved
 from evoconv.export.evo_file import read_evo, write_evo
@@ -22,6 +24,7 @@ from evoconv.genomes.architecture import read_genome
 from evoconv.genomes.sharing_space import Sharing
 from evoconv.genomes.vector import Vector
 from evoconv.networks.weights import read_tensors
+from evoconv.preparation import prepare
 from evoconv.records import Trial
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
@@ -457,6 +460,8 @@ def test_a_known_network_is_trained_first(images: Path, tmp_path: Path) -> None:
         "lenet5", images, out=tmp_path / "again", base_weights=file, **(SHORT | options)
     )
     assert again.summary["base_test_accuracy"] == result.summary["base_test_accuracy"]
+    # Only of what was trained here it is sure that it has seen no test images.
+    assert [_is_said(one) for one in (result, again)] == [False, True]
 
 
 def test_weights_that_are_another_networks_are_refused(
@@ -515,6 +520,25 @@ def test_every_switch_leads_to_a_file(
     assert result.summary["failed"] == 0
 
 
+def test_the_file_has_the_clusters_that_were_tested_though_others_would_come_out_next(
+    images: Path, evolved: evoconv.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_calls = 0
+
+    def rounded_anew(*given: Any) -> Any:
+        nonlocal num_calls
+        num_calls += 1
+        centroids, indices = modulated_clusters(*given)
+        return centroids * (1 + 1e-3 * num_calls), indices
+
+    # The workers, who search, have their own.
+    monkeypatch.setattr(sharing, "modulated_clusters", rounded_anew)
+    few = SHORT | {"evaluations": 1, "most_clusters": 8, "modulate": True}
+    result = evoconv.compress(evolved.run, images, out=tmp_path / "run", seed=0, **few)
+    assert num_calls > 0
+    assert result.summary["bytes"] == (tmp_path / "run" / "model.evo").stat().st_size
+
+
 @pytest.mark.parametrize("recipe", [{}, {"recipe": None, "image_passes": 300}])
 def test_coupled_layers_have_one_codebook_in_the_file(
     recipe: dict[str, Any],
@@ -550,6 +574,7 @@ def test_contradictory_switches_are_refused(
     for options, complaint in (
         ({"modulate": True}, "--modulate is for clusters that stay as they are: --no-fine-tune"),
         ({"depthwise": "rows"}, "--depthwise rows is for clusters that stay"),
+        ({"modulate": True, "depthwise": "rows", "fine_tune": False}, "no spread and no focus"),
         ({"weight_average": 0.9}, "--weight-average has no use where shared values are trained"),
     ):
         with pytest.raises(ConfigError, match=complaint):
@@ -583,6 +608,35 @@ def test_images_that_the_network_may_have_learned_from_are_no_test(
         labels_now = stored["labels"].tolist()
     with np.load(evolved.run / "test" / "repeat-0.npz") as stored:
         assert labels_now == stored["labels"].tolist()
+
+
+def test_where_nobody_knows_what_a_network_learned_from_it_is_told(
+    images: Path, evolved: evoconv.Result, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(evolved.run / "best", tmp_path / "best"))
+    pixels, labels = draw_stripes(150)
+    with_test = tmp_path / "with-test.npz"
+    np.savez(
+        with_test,
+        x_train=pixels[:100],
+        y_train=labels[:100],
+        x_test=pixels[100:],
+        y_test=labels[100:],
+    )
+    for model, source, wanted in (
+        (copied, images, True),
+        (copied, with_test, False),
+        (evolved.run, images, False),
+        (evolved.run / "best", images, False),
+    ):
+        config = configure(str(source), {}, seed=0, command="compress", model=str(model))
+        notes = prepare(config, tmp_path / "run", Unwatched()).note()["notes"]
+        assert any("test images may be among them" in one for one in notes) == wanted
+
+
+def _is_said(result: evoconv.Result) -> bool:
+    notes = result.summary["data"]["notes"]
+    return any("the test images may be among them" in one for one in notes)
 
 
 class Pressing(Unwatched):

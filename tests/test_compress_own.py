@@ -11,7 +11,7 @@ import evoconv
 from evoconv.cli import main
 from evoconv.errors import ConfigError, DataError
 from evoconv.networks.weights import read_tensors
-from tests.small_studies import draw_stripes, write_stripe_files, write_stripes
+from tests.small_studies import Listening, draw_stripes, write_stripe_files, write_stripes
 
 SHORT: dict[str, Any] = {
     "evaluations": 4,
@@ -148,6 +148,33 @@ def test_colours_are_refused_for_a_grey_network(tmp_path: Path) -> None:
     images = write_stripes(tmp_path / "stripes.npz")
     with pytest.raises((ConfigError, DataError)):
         evoconv.compress(nn.Sequential(nn.Conv2d(3, 3, 10)), images, out=tmp_path / "run", **SHORT)
+
+
+class Mixed(Net):
+    """Layers that share no weights: one that is folded, and two that aren't."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.between = nn.PReLU(), nn.PReLU()
+        self.last = nn.LayerNorm(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.between(self.deeper(self.first(self.body(x))))
+        logits: Tensor = self.last(self.head(x.mean((2, 3))))
+        return logits
+
+
+def test_layers_that_share_no_weights_are_named_and_what_it_learned_from_is_unknown(
+    images: Path, tmp_path: Path
+) -> None:
+    watch = Listening()
+    few = SHORT | {"recipe": "untrained", "evaluations": 1, "max_accuracy_drop": 1.0}
+    found = evoconv.compress(
+        Mixed(), images, out=tmp_path / "run", fold=True, watch=watch, **few
+    ).summary
+    sentence = "not shared, but stored one by one: 2 PReLU (first, between); 1 LayerNorm (last)"
+    assert [one.endswith(sentence) for one in watch.sentences].count(True) == 1
+    assert any("test images may be among them" in one for one in found["data"]["notes"])
 
 
 def test_mean_and_std_are_for_modules(tmp_path: Path) -> None:

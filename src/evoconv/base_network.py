@@ -92,13 +92,16 @@ class BaseNetwork:
                 f"the network takes images of {mine.channels} channels and {mine.bit_depth} bits,"
                 f" these have {theirs.channels} and {theirs.bit_depth}"
             )
-        has_test = bool((images.declared == Declared.TEST).any())
-        if self.images not in (None, images.digest) and not has_test:
+        if self.images not in (None, images.digest) and not _declares_test(images):
             raise DataError(
                 "these are not the images of the network's own study, so it may have learned from"
                 " any that would be drawn for the test: give those images, or folders train and"
                 " test"
             )
+
+    def may_have_learned_from_the_test(self, images: ImageSet) -> bool:
+        """Return whether nobody knows if images that will be drawn for the test are new to it."""
+        return self.images is None and not _declares_test(images)
 
 
 def named_architecture(name: str) -> Architecture:
@@ -174,9 +177,11 @@ def sharing_problem(
         depthwise=options.depthwise,
         couples=options.couple,
     )
+    network = base.network(weights)
     return WeightSharingProblem(
         base=base,
-        shareable=base.shareable(base.network(weights)),
+        shareable=base.shareable(network),
+        unshared=base.unshared(network),
         base_cost=cost,
         limits=config.limits,
         max_bytes=options.max_bytes,
@@ -208,6 +213,10 @@ def measured(
         description_bytes=description_bytes(base.description),
     )
     return replace(config, uncompressed=uncompressed)
+
+
+def _declares_test(images: ImageSet) -> bool:
+    return bool((images.declared == Declared.TEST).any())
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -24,10 +24,17 @@ from evoconv.problems.fitness import Judged, study_objective
 from evoconv.problems.problem import Problem
 from evoconv.problems.subject import Subject
 from evoconv.problems.transfer import TransferProblem
+from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.problems.workplace import devices_of
 from evoconv.records import Objective
 from evoconv.reused_plan import pretrained_file, reuse_plan
 from evoconv.study.watch import Watch
+
+_MAY_BE_KNOWN = (
+    "The network's own training images are not known, so the test images may be among them and its"
+    " accuracy on them too good, before and after; what the compression costs is not affected."
+    " Images with a test split of their own rule that out."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +184,20 @@ def digest_of(content: bytes) -> str:
 
 def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
     assert config.uncompressed is not None, "it was asked"
+    is_known = config.uncompressed.trained_here
     base = read_base(config.uncompressed.model)
     config = base.completed(config)
-    images, splits = loaded = _load(config, watch)
+    images, splits = _load(config, watch)
     base.check(images)
+    if not is_known and base.may_have_learned_from_the_test(images):
+        splits = replace(splits, notes=(*splits.notes, _MAY_BE_KNOWN))
     config = measured(config, base, images, splits)
     standardisation = base.description.standardisation
+    loaded = images, splits
     prepared = _prepare(config, run, watch, lambda *_: standardisation, base.weights, loaded)
+    assert isinstance(prepared.problem, WeightSharingProblem), "that is what is compressed"
+    for sentence in prepared.problem.remarks():
+        watch.notify(sentence)
     return replace(prepared, pretrained=base.weights)
 
 

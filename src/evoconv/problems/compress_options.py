@@ -15,12 +15,14 @@ class Uncompressed:
         architecture: what it is built from, as JSON; found out at the beginning, like the rest.
         accuracy: on the validation images, in [0, 1].
         description_bytes: what its file will take beside the tensors.
+        trained_here: whether this study trained it first, so that it has seen no other images.
     """
 
     model: str
     architecture: str = ""
     accuracy: float = 0.0
     description_bytes: int = 0
+    trained_here: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,11 @@ class CompressOptions(Options):
         ):
             if is_set and self.fine_tune:
                 raise ConfigError(f"{name} is for clusters that stay as they are: --no-fine-tune")
+        if self.modulate and self.depthwise == "rows":
+            raise ConfigError(
+                "--modulate can't be combined with --depthwise rows: what has a codebook for each"
+                " channel has no spread and no focus"
+            )
 
     @property
     def tuning(self) -> "FineTuning | None":

@@ -13,7 +13,7 @@ from torch import nn
 
 from evoconv.compression.as_stored import account_of, as_stored
 from evoconv.compression.coupling import coupled
-from evoconv.compression.folding import fold_normalisations
+from evoconv.compression.folding import fold_normalisations, folded_names
 from evoconv.compression.network_tensors import (
     depthwise_names,
     number_tensors,
@@ -96,6 +96,19 @@ class Base:
     def shared(self, network: nn.Module) -> list[str]:
         """Return the names of the weights that are shared, in the order of their codebooks."""
         return [name for names in self.codebooks(network).values() for name in names]
+
+    def unshared(self, network: nn.Module) -> dict[str, list[str]]:
+        """Return the names of layers with weights that aren't shared, by their kind.
+
+        Normalisations that were folded have none left.
+        """
+        others = {*self.shared(network), *(f"{name}.weight" for name in folded_names(network))}
+        found: dict[str, list[str]] = {}
+        for path, module in network.named_modules():
+            own = {f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)}
+            if own and own.isdisjoint(others):
+                found.setdefault(type(module).__name__, []).append(path)
+        return found
 
     def together(self, biases: Iterable[str]) -> list[tuple[str, ...]]:
         """Return which biases and other tensors that are no weights have one codebook."""

@@ -3,7 +3,8 @@
 Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks".
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from evoconv.compression.sharing import Shareable
@@ -17,6 +18,9 @@ from evoconv.problems.shared_weights import Base, FindLeastClusters, MeasureShar
 from evoconv.problems.subject import Subject
 from evoconv.records import Genome
 
+# Names of layers of one kind in a sentence.
+_SHOWN = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSharingProblem:
@@ -24,6 +28,7 @@ class WeightSharingProblem:
 
     Attributes:
         shareable: the network's tensors.
+        unshared: names of layers that have weights which aren't shared, by their kind.
         base_cost: what the network costs.
         max_bytes: most bytes of the file; None for no limit.
         description_bytes: what it takes beside the tensors.
@@ -45,6 +50,7 @@ class WeightSharingProblem:
     tuning: FineTuning | None = None
     modulated: bool = False
     description_bytes: int = 0
+    unshared: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> SharingSpace:
@@ -75,6 +81,13 @@ class WeightSharingProblem:
                 sharing.clusters, sharing.kept, self.tuning.bias_clusters
             )
         return tensors + self.description_bytes
+
+    def remarks(self) -> list[str]:
+        """Return what a person should know before the search, a sentence each."""
+        if not self.unshared:
+            return []
+        kinds = (f"{len(names)} {kind} ({_few(names)})" for kind, names in self.unshared.items())
+        return [f"layers whose weights are not shared, but stored one by one: {'; '.join(kinds)}"]
 
     def within(self, limits: Limits) -> "WeightSharingProblem":  # noqa: ARG002
         """Return the same: sharing changes nothing of what a network computes."""
@@ -137,6 +150,10 @@ class WeightSharingProblem:
     def baseline_cost(self) -> Cost:
         """Return what it costs."""
         return self.base_cost
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join((*names[:_SHOWN], "…") if len(names) > _SHOWN else names)
 
 
 def sharing_of(genome: Genome) -> Sharing:

@@ -67,7 +67,11 @@ def with_base(
         assert saved is not None, "it is one of both"
         # One that an earlier command left may have seen what are validation images now.
         save_model(folder, *saved)
-    return replace(config, uncompressed=replace(config.uncompressed, model=str(folder.resolve())))
+    is_trained_here = known is not None and config.compress.base_weights is None
+    uncompressed = replace(
+        config.uncompressed, model=str(folder.resolve()), trained_here=is_trained_here
+    )
+    return replace(config, uncompressed=uncompressed)
 
 
 def _known(config: StudyConfig, watch: Watch, started_at: float) -> "_KnownNetwork | None":

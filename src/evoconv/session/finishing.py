@@ -48,8 +48,7 @@ class Finishing:
         subject = prepared.problem.subject(trial.individual.genome)
         problem = prepared.problem
         compression = problem if isinstance(problem, WeightSharingProblem) else None
-        if compression is not None:
-            keep_shared_weights(session, compression, trial)
+        tensors = None if compression is None else keep_shared_weights(session, compression, trial)
         finish = Finish(
             folder=self.folder,
             note_name=self._place.final_note,
@@ -71,8 +70,8 @@ class Finishing:
         note = finish.run_on(executor, session.watch.finishing)
         if note["why"]:
             session.watch.notify(f"the network keeps its weights from the search: {note['why']}")
-        if compression is not None:
-            pack(session, compression, trial, self._place)
+        if compression is not None and tensors is not None:
+            pack(session, compression, trial, tensors, self._place)
 
     def setting(self, executor: Executor) -> TrainingSetting:
         """Return how the final trainings go, with the augmentation that suits if one was found."""

@@ -1,9 +1,11 @@
 """Candidates whose weights are shared, and the file that the best of them becomes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from evoconv.compression.tensors import StoredTensor
 from evoconv.evolution.strategy import Space, Strategy
 from evoconv.execution.executor import Executor, Outcome
 from evoconv.execution.handful import run_handful
@@ -87,23 +89,30 @@ class SharedCandidates:
         return timed_setting(self.session, self.executor, self.problem.base.loaded)
 
 
-def keep_shared_weights(session: Session, problem: WeightSharingProblem, trial: Trial) -> None:
-    """Store a trial's network as any search leaves its own: with the weights it has."""
-    if problem.tuning is None:
-        tensors = problem.tensors(trial.individual.genome)
-        session.weights.write(trial.number, problem.base.with_tensors(tensors))
+def keep_shared_weights(
+    session: Session, problem: WeightSharingProblem, trial: Trial
+) -> dict[str, StoredTensor]:
+    """Return a trial's tensors; its network is stored as any search leaves its own, with them."""
+    if problem.tuning is not None:
+        return problem.trained_tensors(session.weights.required(trial.number))
+    tensors = problem.tensors(trial.individual.genome)
+    session.weights.write(trial.number, problem.base.with_tensors(tensors))
+    return tensors
 
 
-def pack(session: Session, problem: WeightSharingProblem, trial: Trial, place: Finished) -> None:
-    """Write a finished trial's network as a file, and store its size; ``check_saved`` reads it."""
-    genome = trial.individual.genome
+def pack(
+    session: Session,
+    problem: WeightSharingProblem,
+    trial: Trial,
+    tensors: Mapping[str, StoredTensor],
+    place: Finished,
+) -> None:
+    """Write a finished trial's network as a file, and store its size; ``check_saved`` reads it.
+
+    ``tensors``: those that it was tested with, from ``keep_shared_weights``.
+    """
     path = place.compressed_file
-    description = session.prepared.description(problem.subject(genome))
-    tensors = (
-        problem.tensors(genome)
-        if problem.tuning is None
-        else problem.trained_tensors(session.weights.required(trial.number))
-    )
+    description = session.prepared.description(problem.subject(trial.individual.genome))
     size = write_evo(path, description, tensors)
     measured = trial.individual.measurement
     assert measured is not None, "who is finished was measured"
