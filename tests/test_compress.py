@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from evoconv.genomes.sharing_space import Sharing
 from evoconv.genomes.vector import Vector
 from evoconv.networks.weights import read_tensors
 from evoconv.preparation import prepare
+from evoconv.problems.shared_weights import FindLeastClusters
+from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
@@ -123,6 +126,30 @@ def test_the_search_begins_where_each_layer_alone_can_do(compressed: evoconv.Res
     for trial in compressed.trials:
         assert isinstance(trial.individual.genome, Vector)
         assert all(a >= b for a, b in zip(trial.individual.genome.values, least, strict=True))
+
+
+def test_a_layer_that_no_fewer_clusters_will_do_for_is_told(
+    images: Path, evolved: evoconv.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = WeightSharingProblem.range_tasks
+
+    def with_one_that_fails(self: WeightSharingProblem) -> dict[str, FindLeastClusters]:
+        (first, task), *others = whole(self).items()
+        return {first: replace(task, book="there is none"), **dict(others)}
+
+    monkeypatch.setattr(WeightSharingProblem, "range_tasks", with_one_that_fails)
+    watch, few = Listening(), SHORT | {"evaluations": 1, "most_clusters": 3, "range_drop": 0.0}
+    run = evoconv.compress(evolved.run, images, out=tmp_path / "run", watch=watch, **few).run
+    with closing(Storage.open(run, read_genome)) as storage:
+        failed, *measured = (storage.note("ranges") or {}).items()
+    assert failed[1] == 1
+    said = "\n".join(watch.sentences)
+    assert f"{failed[0]}: how few clusters it alone can do with could not be measured" in said
+    pinned = [book for book, least in measured if least == 3]
+    assert pinned
+    for book in pinned:
+        assert f"{book}: with fewer than 3 clusters it alone costs more than 0 points" in said
+    assert said.count("it alone") == 1 + len(pinned)
 
 
 def test_the_file_alone_predicts_as_the_run_folder_does(

@@ -38,6 +38,7 @@ from evoconv.training.precision import Precision
 
 # To see whether a layer does well enough; the rest is judged by all validation images.
 _ENOUGH_IMAGES = 2_000
+_FEWEST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,15 +212,17 @@ class FindLeastClusters:
     most: int
     largest_drop: float
 
-    def __call__(self, workplace: Workplace, control: Control) -> int:
-        """Return that number; the most if none does."""
+    def __call__(self, workplace: Workplace, control: Control) -> int | None:
+        """Return that number; None if none does that is below the most."""
         network, shareable = _opened(self.base)
         _, rows = workplace.splits.folds[0]
         rows = stratified_subset(rows, workplace.image_set.labels, _ENOUGH_IMAGES)
         whole = _measured(network, shareable.as_it_is(), workplace, rows, control)
         wanted = whole["accuracy"] - self.largest_drop
         most = min(self.most, shareable.most_clusters(self.book))
-        count = min(2, most)
+        if most <= _FEWEST:
+            return most
+        count = _FEWEST
         while count < most:
             tensors = shareable.one_shared(self.book, count)
             measured = _measured(network, tensors, workplace, rows, control)
@@ -227,7 +230,7 @@ class FindLeastClusters:
                 return count
             count = min(most, count + max(1, count // 8))
             control.report(count / most)
-        return most
+        return None
 
 
 def _measured(

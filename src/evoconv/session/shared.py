@@ -45,10 +45,11 @@ class SharedCandidates:
         note = storage.note(_RANGES) or {}
         tasks = self.problem.range_tasks()
         left = [book for book in tasks if book not in note]
+        most = dict(zip(tasks, (high for _, high in self.problem.space.ranges), strict=True))
 
         def ended(outcome: Outcome) -> None:
-            # What can't be measured keeps its whole range, after a resume, too.
-            note[left[outcome.number]] = outcome.result if outcome.failure is None else 1
+            book = left[outcome.number]
+            note[book] = self._least(book, most[book], outcome)
             storage.set_note(_RANGES, note)
 
         titles = {place: f"clusters of {book}" for place, book in enumerate(left)}
@@ -61,6 +62,27 @@ class SharedCandidates:
         )
         least = tuple(int(note[book]) for book in tasks)
         return self.problem.starting_at(least).space
+
+    def _least(self, book: str, most: int, outcome: Outcome) -> int:
+        """Return the fewest clusters of a codebook that are tried; it is told if none were found.
+
+        What can't be measured keeps its whole range, after a resume, too.
+        """
+        notify = self.session.watch.notify
+        if outcome.failure is not None:
+            notify(
+                f"{book}: how few clusters it alone can do with could not be measured, so the"
+                f" search begins at 1 ({outcome.failure})"
+            )
+            return 1
+        if outcome.result is not None:
+            return int(outcome.result)
+        drop = 100 * self.problem.largest_drop
+        notify(
+            f"{book}: with fewer than {most:,} clusters it alone costs more than {drop:g} points"
+            " (--range-drop), so no fewer are tried"
+        )
+        return most
 
     def task(
         self,
