@@ -131,6 +131,27 @@ def test_another_network_s_logits_are_noticed(tmp_path: Path) -> None:
         check_onnx(file, pixels, logits)
 
 
+def test_large_logits_may_differ_in_proportion(tmp_path: Path) -> None:
+    classifier = saved(tmp_path / "best", PLAIN)
+    save_onnx(onnx_model(classifier), tmp_path / "small.onnx")
+    pixels = pixels_for(classifier)
+    size = float(np.abs(classifier.logits(pixels)).max())
+    # As a network's that was trained with a loss of another scale; float32 rounds in proportion.
+    factor = 1e5
+    model = onnx.load(tmp_path / "small.onnx")
+    [last] = [node for node in model.graph.node if "logits" in node.output]
+    last.output[0] = "unscaled"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(factor), "factor"))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["unscaled", "factor"], ["logits"]))
+    large = tmp_path / "large.onnx"
+    onnx.save(model, large)
+    logits = classifier.logits(pixels) * np.float32(factor)
+    found = check_onnx(large, pixels, logits * np.float32(1 + 1e-6))
+    assert 1e-4 < found <= 1e-4 * factor * size
+    with pytest.raises(EvoconvError, match="is allowed"):
+        check_onnx(large, pixels, logits + np.float32(2e-4 * factor * size))
+
+
 def test_a_study_is_exported_and_checked_with_its_test_images(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,9 +125,10 @@ class MovingTargets(TargetAccuracy):
     Source: Čoupek, "Evolutionary Optimization of Convolutional Neural Networks", step 4 and
     equation 1: 1 / sqrt((1 - ACC / ACC_target)² + (1 - CR / CR_target)²). Differs: the root has at
     least ``_LEAST_DISTANCE``, for who surpasses both is at the targets, where the formula has no
-    value; CR is of all parameters. Targets move with each result in the order of the log, so a
-    replay moves them alike, and all who live are compared by where they are now. What is kept in
-    the end is still the smallest that reaches the accuracy.
+    value; CR is of all parameters. All who live are compared by where the targets are now. What is
+    kept in the end is still the smallest that reaches the accuracy. That a target moved is no event
+    of the log: it follows from the results, so a replay, which tells them in the log's order, moves
+    them alike, and nothing that is stored can contradict them.
 
     Attributes:
         targets: where they are.
