@@ -525,6 +525,28 @@ def test_evolve_can_end_with_a_compression(
     assert json.loads((run / "compressed" / "result.json").read_text("utf-8")) == found
 
 
+def test_killed_amid_the_compression_after_an_evolution_it_goes_on_with_that(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, folder = tmp_path / "run", tmp_path / "run" / "compressed"
+    options = FAST | {"evaluations": 1, "time": "60s", "workers": 2, "seed": 5}
+    words = ["evolve", str(images), "--out", "run", "--compress", *flags(options)]
+    process = start(*words, cwd=tmp_path)
+    kill_when(process, lambda: len(finished(trials_in(folder))) >= 2, "candidates are finished")
+    evolved, before = finished(trials_in(run)), finished(trials_in(folder))
+    assert not (folder / "model.evo").exists()
+
+    assert main(["resume", str(run)]) == 0
+    assert f"its compression in {folder} goes on" in " ".join(capsys.readouterr().out.split())
+    assert finished(trials_in(run)) == evolved
+    assert before.items() <= finished(trials_in(folder)).items()
+    found = json.loads((folder / "result.json").read_text("utf-8"))
+    assert found["bytes"] == (folder / "model.evo").stat().st_size
+    # Nothing is left to go on with.
+    assert evoconv.resume(run).run == run
+    assert json.loads((folder / "result.json").read_text("utf-8")) == found
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -207,11 +207,10 @@ def _study(
 
 def _compressed(run: Path, watch: Watch | None, started_at: float, time_s: float | None) -> Result:
     """Return the study after the compression that it asks for, if it does."""
-    from evoconv.session.compressing import FOLDER, compression_of
-    from evoconv.session.studies import start_study
+    from evoconv.session.compressing import compression_of
 
-    if (config := compression_of(run, started_at, time_s)) is not None:
-        start_study(config, run / FOLDER, watch or Unwatched())
+    if (compression := compression_of(run, started_at, time_s)) is not None:
+        compression(watch or Unwatched())
     return Result(run)
 
 

@@ -88,15 +88,14 @@ def _compress_after(
 ) -> int:
     """Compress the network of a finished study that asks for it, and print what that gave."""
     from evoconv.cli.watching import run_watched
-    from evoconv.session.compressing import FOLDER, compression_of
-    from evoconv.session.studies import start_study
+    from evoconv.session.compressing import compression_of
 
-    config = compression_of(run, started_at, time_s)
-    if config is None:
+    compression = compression_of(run, started_at, time_s)
+    if compression is None:
         return 0
     return run_watched(
-        lambda watch: start_study(config, run / FOLDER, watch),
-        metric=config.training.metric,
+        compression,
+        metric="accuracy",  # compressions know no other
         quiet=parsed.quiet or parsed.json,
         json=False,
     )

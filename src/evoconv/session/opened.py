@@ -68,6 +68,12 @@ def open_study(run: Path) -> Iterator[Storage]:
         yield storage
 
 
+def is_finished(storage: Storage) -> bool:
+    """Return whether a study is at its end, and nobody has let it go on since."""
+    # Where a search went further and was interrupted, it isn't over, but an end is stored.
+    return storage.note("checked") is not None and storage.note("stop") is not None
+
+
 def require_some(repeats: int) -> None:
     """Raise ``ConfigError`` unless there is to be a training."""
     if repeats < 1:

@@ -23,7 +23,7 @@ from evoconv.session.base import with_base
 from evoconv.session.context import Session
 from evoconv.session.finishing import Finishing, save_best_so_far
 from evoconv.session.length import timed_setting
-from evoconv.session.opened import begin, open_study, prepare_stored
+from evoconv.session.opened import begin, is_finished, open_study, prepare_stored
 from evoconv.session.own_network import OwnNetwork
 from evoconv.session.run_folder import run_folder
 from evoconv.session.search import Candidates, Search
@@ -122,9 +122,8 @@ def resume_study(
         new = {"evaluations": evaluations, "generations": generations}
         new_limits = {name: value for name, value in new.items() if value is not None}
         goes_further = time_s is not None or bool(new_limits)
-        # Where a search went further and was interrupted, it isn't over, but an end is stored.
-        is_finished = storage.note("checked") is not None and storage.note("stop") is not None
-        if is_finished and not goes_further:
+        was_finished = is_finished(storage)
+        if was_finished and not goes_further:
             watch.notify("the study is finished; --time or --evaluations let it go on")
             return run
         # Bad limits are refused before anything is changed.
@@ -138,7 +137,7 @@ def resume_study(
         own_s = _own_time(config, config.budget.time_s)
         if time_s is not None:
             time_s = _own_time(config, time_s)
-        elif own_s is not None and not is_finished:
+        elif own_s is not None and not was_finished:
             share = config.final.final_share * own_s
             time_s = max(own_s - storage.elapsed_s(), share + 2 * AFTERWARDS_S)
         timetable = Timetable(
