@@ -16,6 +16,7 @@ from evoconv.genomes.architecture import Architecture
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.genomes.layers import Convolution
 from evoconv.genomes.topology import Topology
+from evoconv.networks.backbone import BACKBONES
 from evoconv.networks.build import build_network
 from evoconv.networks.mobilenet import build_mobilenetv2
 from evoconv.networks.resnet import build_resnet20
@@ -119,7 +120,7 @@ def test_a_damaged_pretraining_is_refused(tmp_path: Path) -> None:
 def test_what_fits_no_backbone_is_refused(tmp_path: Path) -> None:
     saved(tmp_path)
     file = tmp_path / "other.safetensors"
-    file.write_bytes(tensors_to_bytes({"features.conv0.weight": torch.zeros(3)}))
+    file.write_bytes(tensors_to_bytes({"encoder.kernels": torch.zeros(3)}))
     with pytest.raises(UserError, match=r"no network that is known here, .*--backbone"):
         read_pretrained(str(file), None)
     with pytest.raises(UserError, match=r"fit the network: it lacks features\..* and \d+ more"):
@@ -130,6 +131,28 @@ def test_what_fits_no_backbone_is_refused(tmp_path: Path) -> None:
         read_pretrained(str(tmp_path), "densenet121")
     with pytest.raises(ConfigError, match="no backbone is called resnet"):
         read_pretrained(str(file), "resnet").fitted(3)
+
+
+@pytest.mark.parametrize("name", ["densenet-small", "densenet161", "resnet20"])
+def test_the_first_keys_that_do_not_fit_are_named_without_being_told_the_network(
+    name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "w.pth"
+    whole = BackboneCut(backbone=name, included=BACKBONES[name].num_layers)
+    state = build_resnet20() if name == "resnet20" else build_network(whole, SHAPE, 4)
+    tensors = dict(state.state_dict())
+    first = next(iter(tensors))
+    torch.save({**tensors, "fc2.weight": torch.zeros(3)}, file)
+    sentence = rf"w\.pth doesn't fit the network: it has unknown fc2\.weight; .* most like {name} "
+    with pytest.raises(UserError, match=sentence):
+        read_pretrained(str(file), None)
+    removed = tensors.pop(first)
+    torch.save(tensors, file)
+    with pytest.raises(UserError, match=rf"it lacks features\.\w+\.weight; .* most like {name} "):
+        read_pretrained(str(file), None)
+    torch.save({first: removed[:, :, :2], **tensors}, file)
+    with pytest.raises(UserError, match=rf"conv\w*\.weight is \d+×3×2×\d not .* like {name} "):
+        read_pretrained(str(file), None)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,9 @@ def test_a_search_begins_with_what_people_do_without_one(pretrained: Path) -> No
     given = replace(problem(pretrained), seeds=(Vector((7, 3, 0.01, 0.5)),))
     assert [one.values[0] for one in given.space.seeds] == [7, 18, 18]
     costs = given.space.cost(given.space.seeds[0])
+    large = replace(problem(pretrained), backbone="densenet121", input_shape=(3, 64, 64))
+    seeds = large.space.seeds
+    assert [one.values for one in seeds] == [(58, 0, 0.001, 0.1), (58, 18, 0.001, 0.1)]
     limited = replace(problem(pretrained), limits=Limits(max_macs=costs.macs))
     assert limited.space.seeds == (), "no limit is broken for their sake"
 

@@ -142,13 +142,30 @@ def _of_folder(folder: Path, backbone: str | None) -> Pretrained:
 
 
 def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:
-    """Return the name of the backbone whose tensors these are."""
+    """Return the name of the backbone whose tensors these are.
+
+    Raises:
+        DataError: of none; the sentence is about the most alike one, if any has a name in common.
+    """
+    complaints: dict[str, DataError] = {}
+    differing: dict[str, int] = {}
     for name in BACKBONES:
+        given, wanted = find_backbone(name).named(tensors), _wanted(name, 3)
         try:
-            fitting(find_backbone(name).named(tensors), _wanted(name, 3), str(path))
-        except DataError:
-            continue
-        return name
+            fitting(given, wanted, str(path))
+        except DataError as error:
+            complaints[name] = error
+        else:
+            return name
+        if given.keys() & wanted.keys():
+            differing[name] = len(given.keys() ^ wanted.keys())
+    if differing:
+        # Not by the names in common: a larger DenseNet has all those of a smaller one.
+        closest = min(differing, key=lambda name: differing[name])
+        raise DataError(
+            f"{complaints[closest]}; of the networks known here it is most like {closest}"
+            " (--backbone names another)"
+        )
     raise DataError(
         f"{path} is of no network that is known here, or damaged: --backbone with one of"
         f" {', '.join(BACKBONES)} tells what doesn't fit"

@@ -22,7 +22,8 @@ from evoconv.problems.subject import Subject
 from evoconv.problems.transfer_options import TransferOptions
 from evoconv.records import Genome
 
-# What people do without a search: all layers learn at this rate, or the classifier alone at that.
+# What people do without a search: all layers, or those that may not be frozen, learn at this rate,
+# or the classifier alone at that.
 _USUAL_RATE, _PROBE_RATE = 1e-3, 1e-2
 
 
@@ -182,9 +183,11 @@ def _usual_plans(space: PlanSpace, rate_in_full: float) -> tuple[Vector, ...]:
     Of a plan's rate a full training has a share, which is then the usual rate.
     """
     included, frozen, _, dropout = space.cells
+    # That rate is for a new classifier: layers that learn would lose what they know.
+    rate_of_most_held = _PROBE_RATE if frozen.high >= included.high else _USUAL_RATE
     plans = [
         space.tidied(Vector((int(included.high), int(held), rate / rate_in_full, dropout.low)))
-        for held, rate in ((frozen.low, _USUAL_RATE), (frozen.high, _PROBE_RATE))
+        for held, rate in ((frozen.low, _USUAL_RATE), (frozen.high, rate_of_most_held))
     ]
     return tuple(plan for plan in dict.fromkeys(plans) if space.is_feasible(plan))
 

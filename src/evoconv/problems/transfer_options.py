@@ -51,7 +51,7 @@ class TransferOptions(Options):
     usual_plans: bool = option(
         True,
         "begin with what people do without a search: all layers learn, at a rate that is 0.001 in"
-        " the final training, and the classifier alone learns",
+        " the final training, and the classifier alone learns, or as few layers as may",
     )
     rate_in_full: float = option(
         1.0,
