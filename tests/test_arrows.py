@@ -24,7 +24,7 @@ LAYERS = (
     ("api",),
     ("results", "session"),
     ("preparation",),
-    ("base_network", "reused_plan"),
+    ("base_network", "origins", "reused_plan"),
     ("config",),
     ("report", "export"),
     ("study",),

@@ -191,8 +191,10 @@ def test_a_plan_is_used_for_other_images_without_a_search(
         evoconv.transfer(others, plan=pretrained.run, out=tmp_path / "no")
     with pytest.raises(StudyError, match="--plan: there is no run folder nowhere"):
         evoconv.transfer(others, plan="nowhere", out=tmp_path / "no")
-    with pytest.raises(ConfigError, match=r"transfer needs --weights, .* or --plan"):
+    with pytest.raises(ConfigError, match="--weights has no use beside --plan, whose study has"):
         evoconv.transfer(others, transferred.run, plan=transferred.run)
+    with pytest.raises(ConfigError, match="--evaluations has no use beside --plan, which is trai"):
+        evoconv.transfer(others, plan=transferred.run, evaluations=9)
 
 
 @pytest.mark.parametrize(

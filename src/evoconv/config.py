@@ -69,6 +69,12 @@ _A_PLAN = (
     *("included_range", "frozen_range", "rate_range", "dropout_range", "squeeze_excitation"),
     *("rate_in_full", "usual_plans"),
 )
+# Why options have no use beside --plan.
+_BESIDE_A_PLAN = {
+    **dict.fromkeys((*_A_PLAN, "first_plan"), "which says all of that"),
+    **dict.fromkeys(("weights", "backbone"), "whose study has its own"),
+    **dict.fromkeys(("evaluations", "generations"), "which is trained without a search"),
+}
 _FOR_COMPRESS_ALONE = tuple(
     one.name
     for one in fields(CompressOptions)
@@ -95,7 +101,10 @@ _STORED_GROUPS: Mapping[str, type[Options]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """Everything that determines a study, apart from the images themselves."""
+    """Everything that determines a study, apart from the images themselves.
+
+    ``given``: the options that a person named, which win over what else there is to go by.
+    """
 
     source: str
     method: str
@@ -119,6 +128,7 @@ class StudyConfig:
     final_training: Recipe
     final_augmentation: Augmentation
     uncompressed: Uncompressed | None = None
+    given: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -166,6 +176,7 @@ def configure(
     if seed is not None and not 0 <= seed < 2**63:
         raise ConfigError(f"--seed must be in [0, 2^63), got {seed}")
     values = {name: value for name, value in changes.items() if value is not None}
+    given = tuple(values)
     _check_names(values, command)
     if not {"evaluations", "generations"} & set(values):
         values.setdefault("time_s", DEFAULT_TIME_S)
@@ -190,6 +201,7 @@ def configure(
         final_training=_take(Recipe, at_the_end),
         final_augmentation=_take(Augmentation, at_the_end),
         uncompressed=None if model is None else Uncompressed(model=_from_anywhere(model)),
+        given=given,
         **groups,
     )
 
@@ -230,13 +242,13 @@ def _check_names(values: Mapping[str, Any], command: str) -> None:
     for name in values:
         if name in others:
             raise ConfigError(f"{flag_of(name)} is no option of evoconv {command}")
-        if "plan" in values and name in (*_A_PLAN, "first_plan"):
-            raise ConfigError(f"{flag_of(name)} has no use beside --plan, which says all of that")
+        if "plan" in values and name in _BESIDE_A_PLAN:
+            raise ConfigError(f"{flag_of(name)} has no use beside --plan, {_BESIDE_A_PLAN[name]}")
 
 
 def _check_command(command: str, method: str, options: TransferOptions) -> None:
     """Raise ``ConfigError`` if a command lacks what it is about, or a method can't do it."""
-    if command == "transfer" and (options.weights is None) == (options.plan is None):
+    if command == "transfer" and options.weights is None and options.plan is None:
         raise ConfigError(
             "transfer needs --weights, a folder made by evoconv pretrain or a file of weights; or"
             " --plan, a finished transfer"
@@ -269,6 +281,7 @@ def config_from_dict(content: Any) -> StudyConfig:
             seed=int(content["seed"]),
             **groups,
             uncompressed=None if uncompressed is None else Uncompressed(**uncompressed),
+            given=tuple(str(one) for one in content.get("given", ())),
         )
     except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
         raise StudyError(

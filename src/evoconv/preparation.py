@@ -1,7 +1,7 @@
 """A study's images, splits and space, made from its configuration before anything is written."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from evoconv.export.backbone_file import Pretrained, read_pretrained
 from evoconv.export.model_file import ModelDescription
 from evoconv.genomes.space import TopologySpace
 from evoconv.genomes.vector import Vector
+from evoconv.origins import Origin, held_apart, origins_of
 from evoconv.problems.architecture import ArchitectureProblem
 from evoconv.problems.fitness import Judged, study_objective
 from evoconv.problems.problem import Problem
@@ -44,6 +45,7 @@ class Prepared:
     Attributes:
         devices: an entry per worker.
         pretrained: a file of weights that the study begins with, and isn't stored yet.
+        remarks: sentences on where these come from.
     """
 
     config: StudyConfig
@@ -54,6 +56,7 @@ class Prepared:
     problem: Problem
     objective: Objective
     pretrained: bytes | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -78,6 +81,7 @@ class Prepared:
             f" {len(self.image_set) - num_training:,} for the test",
             *self.image_set.notes,
             *self.splits.notes,
+            *self.remarks,
         ]
 
     def note(self) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Prepared:
             "num_training": len(splits.training),
             "num_validation": len(splits.folds[0][1]),
             "num_test": len(image_set) - len(splits.training),
-            "notes": [*image_set.notes, *splits.notes],
+            "notes": [*image_set.notes, *splits.notes, *self.remarks],
         }
 
     def description(self, subject: Subject) -> ModelDescription:
@@ -127,6 +131,7 @@ def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
     if config.uncompressed is not None:
         return _prepare_compression(config, run, watch)
     pretrained = None
+    origins = origins_of(config.transfer)
     if config.transfer.plan is not None:
         config, pretrained = reuse_plan(config, Path(config.transfer.plan))
     elif config.transfer.weights is not None:
@@ -140,10 +145,15 @@ def prepare(config: StudyConfig, run: Path, watch: Watch) -> Prepared:
         shape = images.preprocessing
         return pretrained.standardisation_of(shape.channels, shape.max_value)
 
-    prepared = _prepare(config, run, watch, standardise)
+    prepared = _prepare(config, run, watch, standardise, origins=origins)
     if pretrained is None:
         return prepared
-    return replace(prepared, pretrained=pretrained.fitted(prepared.input_shape[0]))
+    shortcomings = [one for origin in origins if (one := origin.shortcoming())]
+    return replace(
+        prepared,
+        pretrained=pretrained.fitted(prepared.input_shape[0]),
+        remarks=(*pretrained.notes, *shortcomings, *prepared.remarks),
+    )
 
 
 def prepare_again(
@@ -187,14 +197,16 @@ def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepar
     is_known = config.uncompressed.trained_here
     base = read_base(config.uncompressed.model)
     config = base.completed(config)
-    images, splits = _load(config, watch)
+    images = _images(config, watch)
+    splits = _splits(config, images)
     base.check(images)
     if not is_known and base.may_have_learned_from_the_test(images):
         splits = replace(splits, notes=(*splits.notes, _MAY_BE_KNOWN))
     config = measured(config, base, images, splits)
     standardisation = base.description.standardisation
-    loaded = images, splits
-    prepared = _prepare(config, run, watch, lambda *_: standardisation, base.weights, loaded)
+    prepared = _prepare(
+        config, run, watch, lambda *_: standardisation, base.weights, (images, splits)
+    )
     assert isinstance(prepared.problem, WeightSharingProblem), "that is what is compressed"
     for sentence in prepared.problem.remarks():
         watch.notify(sentence)
@@ -212,12 +224,13 @@ def _stored_weights(file: Path, digest: str | None) -> bytes:
 
 
 def _completed(config: StudyConfig, pretrained: Pretrained) -> StudyConfig:
-    data, size = config.data, "{}x{}".format(*pretrained.size)
+    data, size = config.data, "{}x{}".format(*pretrained.images.size)
     if data.image_size is None:
+        theirs = pretrained.images.resize
         data = replace(
             data,
             least_size=data.least_size or size,
-            resize=pretrained.resize or data.resize,
+            resize=data.resize if "resize" in config.given else theirs or data.resize,
         )
         if config.transfer.plan is not None:  # which is for images of its size
             data = replace(data, image_size=size)
@@ -235,6 +248,7 @@ def _prepare(
     standardise: Callable[[ImageSet, SearchSplits], Standardisation],
     weights: bytes | None = None,
     loaded: tuple[ImageSet, SearchSplits] | None = None,
+    origins: Sequence[Origin] = (),
 ) -> Prepared:
     devices = devices_of(config.workers)
     folds = config.split.folds
@@ -251,7 +265,12 @@ def _prepare(
             f"a function as fitness needs --max-trainings 1, not {config.saving.max_trainings}:"
             " the workers, who would train the promising again, don't know it"
         )
-    image_set, splits = loaded or _load(config, watch)
+    remarks: list[str] = []
+    if loaded is None:
+        images = _images(config, watch)
+        config, remarks = held_apart(config, images, origins)
+        loaded = images, _splits(config, images)
+    image_set, splits = loaded
     problem = _problem(config, image_set, run, weights)
     # An unknown method is refused before anything is written.
     build_strategy(config.method, problem.space, config.evolution, objective, config.seed)
@@ -263,15 +282,19 @@ def _prepare(
         standardisation=standardise(image_set, splits),
         problem=problem,
         objective=objective,
+        remarks=tuple(remarks),
     )
 
 
-def _load(config: StudyConfig, watch: Watch) -> tuple[ImageSet, SearchSplits]:
-    image_set = load_image_set(config.source, config.data, notify=watch.notify)
+def _images(config: StudyConfig, watch: Watch) -> ImageSet:
+    return load_image_set(config.source, config.data, notify=watch.notify)
+
+
+def _splits(config: StudyConfig, images: ImageSet) -> SearchSplits:
     split = config.split
     if split.folds is None and config.saving.inherit:  # which needs one
         split = replace(split, folds=1)
-    return image_set, search_splits(image_set, split, config.seed)
+    return search_splits(images, split, config.seed)
 
 
 def _problem(config: StudyConfig, image_set: ImageSet, run: Path, weights: bytes | None) -> Problem:

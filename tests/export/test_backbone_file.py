@@ -19,6 +19,7 @@ from evoconv.genomes.topology import Topology
 from evoconv.networks.backbone import BACKBONES
 from evoconv.networks.build import build_network
 from evoconv.networks.mobilenet import build_mobilenetv2
+from evoconv.networks.pretrained import with_channels
 from evoconv.networks.resnet import build_resnet20
 from evoconv.networks.weights import read_tensors, tensors_to_bytes, weights_to_bytes
 
@@ -43,7 +44,7 @@ def saved(folder: Path, architecture: Architecture = WHOLE, bit_depth: int = 8) 
 def test_a_folder_brings_its_backbone_size_and_standardisation(tmp_path: Path, where: str) -> None:
     network = saved(tmp_path / where)
     found = read_pretrained(str(tmp_path), None)
-    assert (found.backbone, found.size) == ("densenet-small", (24, 16))
+    assert (found.backbone, found.images.size) == ("densenet-small", (24, 16))
     own = found.standardisation_of(3, 255)
     assert own.mean == pytest.approx((51.0, 102.0, 153.0))
     tensors, state = read_tensors(found.fitted(3)), network.state_dict()
@@ -64,7 +65,10 @@ def test_a_first_convolution_answers_to_grey_as_it_did_to_the_same_in_all_channe
     tmp_path: Path,
 ) -> None:
     network = saved(tmp_path)
-    kernels = read_tensors(read_pretrained(str(tmp_path), None).fitted(1))["features.conv0.weight"]
+    fitted = read_tensors(read_pretrained(str(tmp_path), None).fitted(1))
+    # They are kept as they were learned, for a later plan for images in colours.
+    assert fitted["features.conv0.weight"].shape == (24, 3, 3, 3)
+    kernels = with_channels(fitted["features.conv0.weight"], 1)
     grey = torch.randn(2, 1, 24, 16)
     first = network.get_submodule("features.conv0")
     expected = first(grey.repeat(1, 3, 1, 1))
@@ -78,7 +82,7 @@ def test_a_file_without_description_is_known_by_its_tensors(tmp_path: Path) -> N
     file = tmp_path / "densenet121.pth"
     torch.save(network.state_dict(), file)
     found = read_pretrained(str(file), None)
-    assert (found.backbone, found.size) == ("densenet121", (224, 224))
+    assert (found.backbone, found.images.size) == ("densenet121", (224, 224))
     assert found.standardisation_of(3, 255).mean == pytest.approx((123.675, 116.28, 103.53))
     assert read_tensors(found.fitted(3))
 
@@ -93,7 +97,7 @@ def test_a_file_of_a_whole_network_is_known_by_the_names_it_was_published_with(
     network = build()
     torch.save({"state_dict": network.state_dict()}, tmp_path / "w.pth")
     found = read_pretrained(str(tmp_path / "w.pth"), None)
-    assert (found.backbone, found.size) == (name, size)
+    assert (found.backbone, found.images.size) == (name, size)
     kernels = next(iter(read_tensors(found.fitted(3)).values()))
     assert any(torch.equal(kernels, one) for one in network.state_dict().values())
 
@@ -101,10 +105,54 @@ def test_a_file_of_a_whole_network_is_known_by_the_names_it_was_published_with(
 def test_a_file_that_its_description_lies_beside_has_that(tmp_path: Path) -> None:
     saved(tmp_path)
     found = read_pretrained(str(tmp_path / "model.safetensors"), None)
-    assert (found.backbone, found.size, found.resize) == ("densenet-small", (24, 16), "fit")
+    assert (found.backbone, found.images.size) == ("densenet-small", (24, 16))
+    assert found.images.resize == "fit"
+
+
+def test_a_file_moved_away_from_its_description_still_says_what_images_it_is_for(
+    tmp_path: Path,
+) -> None:
+    saved(tmp_path, bit_depth=16)
+    with_it = read_pretrained(str(tmp_path), None)
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes((tmp_path / "model.safetensors").read_bytes())
-    assert read_pretrained(str(alone), None).size == (32, 32)
+    found = read_pretrained(str(alone), None)
+    assert found.images == with_it.images
+    assert found.standardisation_of(3, 65535).mean == pytest.approx((51.0, 102.0, 153.0))
+    assert found.notes == ()
+
+
+def test_what_is_assumed_of_images_is_said_where_a_file_does_not_tell(tmp_path: Path) -> None:
+    network = saved(tmp_path / "saved")
+    file = tmp_path / "bare.safetensors"
+    file.write_bytes(weights_to_bytes(network))
+    found = read_pretrained(str(file), None)
+    assert found.images.size == (32, 32)
+    [note] = found.notes
+    assert note.startswith("bare.safetensors doesn't say how its images were standardised: ")
+    assert note.endswith("images of 32×32")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "{",
+        "[]",
+        '{"size": [0, 32], "mean": [0.5], "std": [1], "resize": null}',
+        '{"size": [32, 32], "mean": [0.5], "std": [0], "resize": null}',
+        '{"size": [32, 32], "mean": [NaN], "std": [1], "resize": null}',
+        '{"size": [32, 32], "mean": [0.5, 0.5], "std": [1, 1], "resize": null}',
+        '{"size": [32, 32], "mean": [0.5], "std": [1, 1, 1], "resize": null}',
+        '{"size": [32, 32], "mean": [0.5], "std": [1], "resize": "twist"}',
+        '{"size": 32, "mean": [0.5], "std": [1], "resize": null}',
+    ],
+)
+def test_nonsense_about_its_images_is_no_sound_weight_file(told: str, tmp_path: Path) -> None:
+    network = saved(tmp_path / "saved")
+    file = tmp_path / "bare.safetensors"
+    file.write_bytes(tensors_to_bytes(network.state_dict(), {"evoconv": told}))
+    with pytest.raises(UserError, match=r"bare\.safetensors is damaged: what it says of its imag"):
+        read_pretrained(str(file), None)
 
 
 def test_a_damaged_pretraining_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.vector import Vector
 from evoconv.networks.densenet import LAYOUTS, build_densenet, initialise_densenet
-from evoconv.networks.weights import tensors_to_bytes
+from evoconv.networks.pretrained import with_channels
+from evoconv.networks.weights import read_tensors, tensors_to_bytes
 from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.transfer_options import TransferOptions
 from evoconv.training.freezing import leading_frozen, named_layers
@@ -110,6 +111,22 @@ def test_a_plan_takes_over_all_but_the_head(pretrained: Path) -> None:
     # A norm in the middle is no end: statistics of the whole network's last one don't belong here.
     mean = network.get_submodule("features.norm5").get_buffer("running_mean")
     assert not mean.any()
+
+
+def test_kernels_learned_in_colours_are_adapted_to_the_images(
+    pretrained: Path, tmp_path: Path
+) -> None:
+    tensors = read_tensors(pretrained.read_bytes())
+    name = "features.conv0.weight"
+    colours = torch.randn(24, 3, 3, 3, generator=torch.Generator().manual_seed(6))
+    file = tmp_path / "pretrained.safetensors"
+    file.write_bytes(tensors_to_bytes({**tensors, name: colours}))
+    for channels in (1, 3):
+        subject = problem(file).subject(Vector((10, 4, 0.02, 0.5)))
+        network = subject.new_network((channels, 16, 16), NUM_CLASSES, Recipe(), seed=0)
+        expected = with_channels(colours, channels)
+        assert torch.equal(network.state_dict()[name], expected)
+    assert torch.equal(expected, colours), "in colours they are what was learned"
 
 
 def test_what_is_held_is_all_before_a_layer_and_its_rate_is_the_plans(pretrained: Path) -> None:

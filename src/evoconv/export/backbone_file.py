@@ -6,7 +6,7 @@ say.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from evoconv.data.batches import Standardisation
 from evoconv.errors import ConfigError, DataError
+from evoconv.export.images_told import ImagesTold, read_told
 from evoconv.export.model_file import MODEL_FILES, ModelDescription, read_model
 from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.networks.backbone import BACKBONES, find_backbone
@@ -33,57 +34,38 @@ class Pretrained:
     """A backbone's tensors by name, and how images get into it.
 
     Attributes:
-        size: (height, width) of the images that it was trained on.
-        standardisation: of their pixels, as shares of the largest value.
+        images: that it was trained on.
         where: the file, for complaints.
-        resize: how they were brought to that size, where that is known.
+        notes: sentences on what isn't known for sure.
     """
 
     backbone: str
     tensors: Mapping[str, Tensor]
-    size: tuple[int, int]
-    standardisation: Standardisation
+    images: ImagesTold
     where: str
-    resize: str | None = None
-
-    @classmethod
-    def described(
-        cls,
-        backbone: str,
-        description: ModelDescription,
-        tensors: Mapping[str, Tensor],
-        where: Path,
-    ) -> "Pretrained":
-        """Return tensors for which images are made as for a saved network."""
-        shape, scale = description.preprocessing, description.preprocessing.max_value
-        return cls(
-            backbone=backbone,
-            tensors=tensors,
-            size=(shape.height, shape.width),
-            resize=shape.resize,
-            standardisation=Standardisation(
-                mean=tuple(one / scale for one in description.standardisation.mean),
-                std=tuple(one / scale for one in description.standardisation.std),
-            ),
-            where=str(where),
-        )
+    notes: tuple[str, ...] = ()
 
     def standardisation_of(self, channels: int, max_value: int) -> Standardisation:
         """Return what to do to images with so many channels, in their pixel values."""
         return Standardisation(
-            mean=_on(self.standardisation.mean, channels, max_value),
-            std=_on(self.standardisation.std, channels, max_value),
+            mean=_on(self.images.standardisation.mean, channels, max_value),
+            std=_on(self.images.standardisation.std, channels, max_value),
         )
 
     def fitted(self, channels: int) -> bytes:
-        """Return, as a safetensors file, the tensors of the whole backbone for so many channels.
+        """Return, as a safetensors file, the tensors of the whole backbone, which suit so many.
+
+        The first kernels are as they were learned, for a later transfer to other channels;
+        ``Subject`` adapts them.
 
         Raises:
             DataError: one is missing, unknown, of another shape, or not finite.
         """
-        wanted = _wanted(self.backbone, channels)
         named = find_backbone(self.backbone).named(self.tensors)
-        return tensors_to_bytes(fitting(named, wanted, self.where))
+        found = fitting(named, _wanted(self.backbone, channels), self.where)
+        first = next(iter(found))
+        found[first] = named[first].to(found[first].dtype)
+        return tensors_to_bytes(found, self.images.metadata())
 
 
 def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
@@ -106,12 +88,44 @@ def read_pretrained(weights: str, backbone: str | None) -> Pretrained:
         return _of_folder(folder, backbone)
     tensors = read_weight_file(path)
     name = backbone or _recognised(tensors, path)
+    told = read_told(path) if path.suffix == ".safetensors" else None
     return Pretrained(
         backbone=name,
         tensors=tensors,
-        size=_SMALL_SIZE if name in _FOR_SMALL_IMAGES else _USUAL_SIZE,
-        standardisation=_USUAL,
+        images=told or _usual_images(name),
         where=str(path),
+        notes=() if told else (_assumption(path, name),),
+    )
+
+
+def read_kept(file: Path, backbone: str, description: ModelDescription) -> Pretrained:
+    """Return the weights that a study keeps, for other images of the size that it has.
+
+    Args:
+        file: the study's.
+        backbone: of which network they are.
+        description: of the network that came of it, which speaks for a file from before it did.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    tensors = read_weight_file(file)
+    images = ImagesTold.of(description.preprocessing, description.standardisation)
+    if (told := read_told(file)) is not None:
+        images = replace(images, standardisation=told.standardisation)
+    return Pretrained(backbone=backbone, tensors=tensors, images=images, where=str(file))
+
+
+def _usual_images(backbone: str) -> ImagesTold:
+    size = _SMALL_SIZE if backbone in _FOR_SMALL_IMAGES else _USUAL_SIZE
+    return ImagesTold(size=size, standardisation=_USUAL)
+
+
+def _assumption(path: Path, backbone: str) -> str:
+    height, width = _usual_images(backbone).size
+    return (
+        f"{path.name} doesn't say how its images were standardised: ImageNet's mean and deviation"
+        f" of each colour are assumed, and images of {height}×{width}"
     )
 
 
@@ -122,8 +136,10 @@ def _of_package(name: str, backbone: str | None) -> Pretrained:
     return Pretrained(
         backbone=name,
         tensors=found.tensors,
-        size=found.size,
-        standardisation=Standardisation(mean=found.mean, std=found.std),
+        images=ImagesTold(
+            size=found.size,
+            standardisation=Standardisation(mean=found.mean, std=found.std),
+        ),
         where=name,
     )
 
@@ -137,8 +153,12 @@ def _of_folder(folder: Path, backbone: str | None) -> Pretrained:
         raise DataError(f"{folder} holds a part of {cut.backbone}: weights are of a whole backbone")
     if backbone not in (None, cut.backbone):
         raise ConfigError(f"--backbone {backbone}: {folder} is a {cut.backbone}")
-    tensors = read_tensors(weights)
-    return Pretrained.described(cut.backbone, description, tensors, folder / MODEL_FILES[0])
+    return Pretrained(
+        backbone=cut.backbone,
+        tensors=read_tensors(weights),
+        images=ImagesTold.of(description.preprocessing, description.standardisation),
+        where=str(folder / MODEL_FILES[0]),
+    )
 
 
 def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:

@@ -19,10 +19,12 @@ from evoconv.artifacts import make_folder, write_file
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
 from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
+from evoconv.export.images_told import ImagesTold
 from evoconv.genomes.architecture import Architecture, read_architecture
+from evoconv.genomes.backbone_cut import BackboneCut
 from evoconv.networks.build import build_network
 from evoconv.networks.moderation import require_moderate
-from evoconv.networks.weights import load_weights
+from evoconv.networks.weights import load_weights, read_tensors, tensors_to_bytes
 
 DAMAGE = (EvoconvError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """What reading a description that isn't one can raise."""
@@ -80,8 +82,13 @@ def save_model(folder: Path, description: ModelDescription, weights: bytes) -> N
     """Write the model's two files; each is complete or absent, whatever happens.
 
     Raises:
-        StudyError: the disk is full or can't be written.
+        StudyError: the disk is full or can't be written; of a backbone also, its weights are
+            damaged.
     """
+    if isinstance(description.architecture, BackboneCut):
+        # A transfer may begin with the file of weights alone.
+        told = ImagesTold.of(description.preprocessing, description.standardisation)
+        weights = tensors_to_bytes(read_tensors(weights), told.metadata())
     text = json.dumps(
         {
             "format": _FORMAT,

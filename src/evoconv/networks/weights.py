@@ -1,9 +1,10 @@
 """A network's weights as safetensors bytes, and back. Nothing in them can run code."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import nn
 
@@ -15,9 +16,21 @@ def weights_to_bytes(network: nn.Module) -> bytes:
     return tensors_to_bytes(network.state_dict())
 
 
-def tensors_to_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
-    """Return tensors by name as a safetensors file."""
-    return save({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
+def tensors_to_bytes(
+    tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Return tensors by name as a safetensors file, with texts beside them if there are any."""
+    plain = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
+    return save(plain, None if metadata is None else dict(metadata))
+
+
+def metadata_of(file: Path) -> dict[str, str]:
+    """Return the texts in a safetensors file; ``StudyError`` if it is none."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise StudyError(f"{file} can't be read: {error}") from error
 
 
 def load_weights(network: nn.Module, content: bytes) -> None:

@@ -13,7 +13,7 @@ from evoconv.networks.backbone import find_backbone
 from evoconv.networks.build import build_network
 from evoconv.networks.densenet import initialise_densenet
 from evoconv.networks.initialise import initialise
-from evoconv.networks.pretrained import read_weight_file
+from evoconv.networks.pretrained import read_weight_file, with_channels
 from evoconv.training.options import Recipe
 
 
@@ -74,5 +74,8 @@ class Subject:
             except DataError as error:  # the study's own file: no fault of the network's
                 raise StudyError(str(error)) from error
             shared = backbone.shared(tensors, self.architecture.included)
+            first, kernels = next(iter(network.state_dict().items()))
+            if first in shared and kernels.ndim == 4:  # as it was learned, maybe for other channels
+                shared[first] = with_channels(shared[first], kernels.shape[1])
             network.load_state_dict(shared, strict=False)
         return network
