@@ -45,6 +45,8 @@ _TRANSFER: Mapping[str, Any] = {
     "tournament": 2,
     "crossover": 0.9,
     "mutation": 0.5,
+    # Of annealing: a search has a few dozen evaluations, by whose end it should be cold.
+    "cooling_half_life": 10.0,
     # The final training is ten to twenty times as long as one of the search, and the best constant
     # step of stochastic gradient descent falls with the root of the length: Nemirovski et al. 2009,
     # "Robust Stochastic Approximation Approach to Stochastic Programming", section 2.2.

@@ -31,7 +31,7 @@ def test_acceptance_is_that_of_metropolis(gain: float, temperature: float, expec
 
 
 def first_loss_is_accepted(seed: int, temperature: float) -> bool:
-    """Let a chain at 10 be offered 8: the only loss so far is its own mean."""
+    """Let a chain at 10 be offered 8: the only loss so far is its own median."""
     search = strategy(seed, temperature=temperature, cooling_half_life=1e9)
     (start,) = search.ask(1)
     search.tell(measured(start, 10.0))
@@ -42,11 +42,24 @@ def first_loss_is_accepted(seed: int, temperature: float) -> bool:
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 3.0])
-def test_a_mean_loss_is_accepted_as_often_as_the_temperature_says(temperature: float) -> None:
+def test_a_median_loss_is_accepted_as_often_as_the_temperature_says(temperature: float) -> None:
     n = 1000
     share = sum(first_loss_is_accepted(seed, temperature) for seed in range(n)) / n
     expected = math.exp(-1 / temperature)
     assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_one_neighbour_that_diverged_makes_no_random_walk() -> None:
+    accepted = 0
+    for seed in range(50):
+        search = strategy(seed, cooling_half_life=1e9)
+        for value in (10.0, 9.0, 8.0, 7.0, -1e6, 6.0, 5.0):  # small losses, and a huge one
+            (one,) = search.ask(1)
+            search.tell(measured(one, value))
+        (worse,) = search.ask(1)
+        search.tell(measured(worse, -100.0))  # far worse than usual
+        accepted += search.members()[0].number == worse.number
+    assert accepted == 0
 
 
 def test_nothing_worse_is_accepted_without_temperature_and_anything_better_is() -> None:

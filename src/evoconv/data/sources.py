@@ -40,7 +40,8 @@ class DataOptions(Options):
     image_size: str | None = option(
         None,
         "size all images are brought to: 48, or 48x64 (height x width); "
-        "default: their median size, scaled down to 64 at most",
+        "default: their median size, scaled down to 64 at most, in a transfer to no less than the"
+        " pretraining's",
     )
     least_size: str | None = option(
         None, "size that a default one is raised to: 32, or 32x64; in a transfer the pretraining's"

@@ -4,12 +4,14 @@ Sources: Metropolis et al. 1953; Kirkpatrick, Gelatt & Vecchi 1983, "Optimizatio
 Annealing".
 Differs: several chains take turns, so that several workers are busy; who is born before its chain
 has moved is judged against where the chain is when the result comes. The temperature has no unit of
-its own: it is counted in the mean loss of the worse neighbours seen so far, and halves with births,
-not with time, for a replay must not depend on a clock. A neighbour is a mutant (``crossover`` 0,
+its own: it is counted in the median loss of the worse neighbours seen so far (a mean would leave it
+to one neighbour that diverged), and halves with births, not with time, for a replay must not depend
+on a clock. A neighbour is a mutant (``crossover`` 0,
 ``mutation`` 1); where all that are drawn are known, a random individual comes in.
 """
 
 import math
+from bisect import insort
 from typing import Any
 
 from evoconv.evolution.breeding import Nursery
@@ -41,7 +43,7 @@ class Annealing:
         self._seed = seed
         self._nursery = Nursery(space, options, seed)
         self._chains: list[Member | None] = [None] * options.chains
-        self._losses: list[float] = []  # of neighbours worse than their chain
+        self._losses: list[float] = []  # of neighbours worse than their chain, sorted
 
     def ask(self, slots: int) -> list[Individual]:
         """Return exactly ``slots`` new individuals: nobody waits."""
@@ -58,7 +60,7 @@ class Annealing:
         if current is not None:
             gain = neighbour.fitness - rank(current.individual, self._objective).fitness
             if gain < 0:
-                self._losses.append(-gain)
+                insort(self._losses, -gain)
             luck = stream(self._seed, Purpose.ACCEPT, individual.number).random()
             if luck >= acceptance(gain, self._temperature(individual.number)):
                 return
@@ -88,6 +90,6 @@ class Annealing:
     def _temperature(self, number: int) -> float:
         if not self._losses:
             return 0.0
-        mean = sum(self._losses) / len(self._losses)
+        usual = self._losses[(len(self._losses) - 1) // 2]
         halvings = number / self._options.cooling_half_life
-        return self._options.temperature * mean * math.pow(0.5, min(halvings, 1000.0))
+        return self._options.temperature * usual * math.pow(0.5, min(halvings, 1000.0))

@@ -77,7 +77,7 @@ class EvolutionOptions(Options):
     chains: int = option(4, "annealing: chains that take turns", at_least=1, at_most=10_000)
     temperature: float = option(
         1.0,
-        "annealing: at the beginning, in mean losses of worse neighbours",
+        "annealing: at the beginning, in median losses of worse neighbours",
         at_least=0,
         at_most=1e6,
     )

@@ -31,7 +31,11 @@ class FinalOptions(Options):
         at_most=1000,
     )
     repeats: int = option(1, "final trainings; the result is their mean", at_least=1, at_most=1000)
-    baseline: bool = option(True, "train a small hand-made network for comparison")
+    baseline: bool = option(
+        True,
+        "train for comparison what people use without a search: a small hand-made network, in a"
+        " transfer the whole backbone",
+    )
     final_share: float = option(
         0.4, "share of --time kept for the end", at_least=0.05, at_most=0.9, unit="percent"
     )

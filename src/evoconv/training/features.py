@@ -7,6 +7,7 @@ images without augmentation.
 Shapes: N images, B batch, C channels, H height, W width.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from evoconv.execution.executor import Control
 from evoconv.training.freezing import named_layers
 from evoconv.training.precision import Precision
 
-_SUFFIX = ".features"
+_SUFFIX, _PART_SUFFIX = ".features", ".part"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +93,14 @@ class FeatureFolder:
         """Write the file, whole or not at all; return whether there was room."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            taken = sum(known.stat().st_size for known in self.folder.glob(f"*{_SUFFIX}"))
-            if wanted + taken > self.max_bytes:
-                return False
             # Two workers may do this at once, each in its own file: the later replaces its like.
-            part = file.with_suffix(f".{os.getpid()}.part")
+            part = file.with_suffix(f".{os.getpid()}{_PART_SUFFIX}")
             try:
                 with part.open("wb") as out:
+                    # As long at once as it will be, so that the others count it before they begin.
+                    out.truncate(wanted)
+                    if self._taken() > self.max_bytes:
+                        return False
                     self._compute(out, computer, control)
                 part.replace(file)
             finally:
@@ -106,6 +108,15 @@ class FeatureFolder:
         except OSError:
             return False
         return True
+
+    def _taken(self) -> int:
+        """Return the bytes of all files, also those that workers are about to write."""
+        taken = 0
+        for suffix in (_SUFFIX, _PART_SUFFIX):
+            for known in self.folder.glob(f"*{suffix}"):
+                with contextlib.suppress(FileNotFoundError):  # renamed or removed just now
+                    taken += known.stat().st_size
+        return taken
 
     def _compute(self, out: BinaryIO, computer: "_Computer", control: Control) -> None:
         size = inference_batch(computer.source, torch.from_numpy(self.rows))
