@@ -55,6 +55,29 @@ def test_published_networks_have_their_parameters(name: str, parameters: int) ->
     assert sum(one.numel() for one in network.parameters()) == parameters
 
 
+# Summed by hand for 6 classes, over m maps before each part: 64·3·49 + 2·64 of the stem; of a dense
+# layer 2·m + 128·m + 2·128 + 32·128·9, after which m grows by 32; of a transition 2·m + m²/2, after
+# which m is halved; at the end 2·m, and 6·m + 6 of the classifier. No transition ends a cut.
+@pytest.mark.parametrize(
+    ("included", "parameters"),
+    [
+        (1, 55_750),
+        (6, 346_630),
+        (7, 432_902),
+        (18, 1_301_638),
+        (19, 1_502_342),
+        (42, 4_275_590),
+        (43, 4_901_766),
+        (57, 6_793_670),
+        (58, 6_960_006),
+    ],
+)
+def test_cuts_of_densenet_121_have_their_parameters(included: int, parameters: int) -> None:
+    with torch.device("meta"):
+        network = build_densenet(LAYOUTS["densenet121"], 3, 6, included=included)
+    assert sum(one.numel() for one in network.parameters()) == parameters
+
+
 def test_dense_layers_of_densenet_121_are_the_58_of_the_report() -> None:
     assert LAYOUTS["densenet121"].num_layers == 58
     assert len(layer_names(LAYOUTS["densenet121"])) == 58
