@@ -356,6 +356,46 @@ def test_hostile_graphs_are_refused_before_they_cost_anything(graph: NetworkGrap
 
 
 @pytest.mark.parametrize(
+    "reshaping",
+    [
+        does("view", Made(0), 1, 768),
+        does("view", Made(0), 2, 768),  # as many values as two images have
+    ],
+)
+def test_a_graph_for_one_number_of_images_is_refused(reshaping: Step) -> None:
+    head = Layer(path="head", kind="Linear", options=(("in_features", 768), ("out_features", 5)))
+    end = Step(does="head", is_layer=True, takes=(Made(1),))
+    with pytest.raises(ConfigError, match="doesn't fit together: "):
+        build_network(graph_of(reshaping, end, layers=(head,)), SHAPE, CLASSES)
+    flat = does("flatten", Made(0), 1)
+    assert build_network(graph_of(flat, end, layers=(head,)), SHAPE, CLASSES)
+
+
+def test_equal_numbers_of_other_kinds_are_tried_anew() -> None:
+    def graph(number: float) -> NetworkGraph:
+        head = Layer(
+            path="head", kind="Linear", options=(("in_features", 768), ("out_features", number))
+        )
+        end = Step(does="head", is_layer=True, takes=(Made(1),))
+        return graph_of(does("flatten", Made(0), 1), end, layers=(head,))
+
+    assert graph(5) == graph(5.0)
+    assert build_network(graph(5), SHAPE, CLASSES)
+    with pytest.raises(ConfigError, match="doesn't fit together: "):
+        build_network(graph(5.0), SHAPE, CLASSES)
+
+
+def test_a_graph_of_very_many_operations_or_tensors_is_refused() -> None:
+    many = [does("neg", Made(number)) for number in range(12_000)]
+    with pytest.raises(ConfigError, match="makes more than 268,435,456 values"):
+        build_network(graph_of(*many), SHAPE, CLASSES)
+    layers = tuple(Layer(path=f"a{number}", kind="PReLU") for number in range(10_001))
+    steps = (Step(does=one.path, is_layer=True, takes=(Made(0),)) for one in layers)
+    with pytest.raises(ConfigError, match="10,001 tensors of weights, more than 10,000"):
+        build_network(graph_of(*steps, layers=layers), SHAPE, CLASSES)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"gives": 0},
@@ -374,6 +414,7 @@ def test_hostile_graphs_are_refused_before_they_cost_anything(graph: NetworkGrap
         {"steps": ["relu"]},
         {"steps": {}},
         {"layers": []},
+        {"layers": {"a": {"kind": "Tanh"}, "unused": {"kind": "Tanh"}}},
         {"layers": {"a..b": {"kind": "Tanh"}}},
         {"layers": {"a": {"kind": ["Tanh"]}}},
         {"layers": {"a": "Tanh"}},

@@ -21,11 +21,15 @@ from numpy.typing import NDArray
 from evoconv.compression.packages import find_package
 from evoconv.errors import DataError
 
-Symbols = NDArray[np.int64]
+Symbols = NDArray[np.integer[Any]]
 
 LARGEST_ALPHABET = 1 << 12
 _TOTAL = 1 << 20
 _WORD = 4  # bytes
+# What a reader does at most: making a model takes as long as some thousand symbols of an alphabet.
+# All of it takes about 15 seconds; a network of a thousand tensors, stored whole, a quarter.
+_MOST_WORK = 1 << 32
+_WORK_OF_A_MODEL = 3_000
 
 
 class SymbolWriter:
@@ -53,18 +57,28 @@ class SymbolWriter:
 class SymbolReader:
     """Reads what a ``SymbolWriter`` wrote. Other bytes give other symbols, or ``DataError``."""
 
-    def __init__(self, content: bytes) -> None:
-        padded = content + bytes(-len(content) % _WORD)
-        words = np.frombuffer(padded, ">u4").astype(np.uint32)
+    def __init__(self, content: bytes | memoryview) -> None:
+        stored = np.zeros(-(-len(content) // _WORD), ">u4")
+        stored.view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
+        words = stored.astype(np.uint32)
+        del stored  # the coder makes one more copy
         self._coder = _queue().RangeDecoder(words)
+        self._work_left = _MOST_WORK
 
     def read(self, count: int, alphabet: int) -> Symbols:
-        """Return the next so many symbols in [0, alphabet); ``DataError`` if there can't be any."""
-        symbols = np.zeros(count, np.int64)
+        """Return the next so many symbols in [0, alphabet), in as few bytes as these need.
+
+        Raises:
+            DataError: there can't be any, or all arrays together take too long.
+        """
+        symbols = np.zeros(count, np.min_scalar_type(alphabet - 1))
         if alphabet == 1:
             return symbols
         model = _Model(alphabet)
         for start, end in _blocks(count):
+            self._work_left -= _WORK_OF_A_MODEL + alphabet
+            if self._work_left < 0:
+                raise DataError("its tensors would take too long to read")
             try:
                 symbols[start:end] = self._coder.decode(model.probabilities(), end - start)
             except AssertionError as error:  # the coder's word for what no writer can have written

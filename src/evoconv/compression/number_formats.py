@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from evoconv.compression.tensors import Bits, Floats
 
 _TYPES = {32: torch.float32, 16: torch.float16, 8: torch.float8_e4m3fn}
-_NONE = torch.zeros(0)
 
 
 def rounded(values: NDArray[np.floating], bits: Bits) -> Floats:
@@ -33,6 +32,5 @@ def to_bytes(values: NDArray[np.floating], bits: Bits) -> NDArray[np.uint8]:
 
 
 def from_bytes(content: NDArray[np.uint8], bits: Bits) -> Floats:
-    """Return the values, flat."""
-    stored = torch.frombuffer(bytearray(content), dtype=_TYPES[bits]) if content.size else _NONE
-    return stored.to(torch.float32).numpy()
+    """Return the values, flat; of 32 bits they are the bytes themselves, not a copy."""
+    return torch.from_numpy(content).view(_TYPES[bits]).to(torch.float32).numpy()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from evoconv.compression.entropy import (
     LARGEST_ALPHABET,
     SymbolReader,
+    Symbols,
     SymbolWriter,
 )
 from evoconv.compression.number_formats import from_bytes, to_bytes
@@ -74,7 +75,9 @@ def write_tensors(tensors: Sequence[StoredTensor]) -> bytes:
     return writer.to_bytes()
 
 
-def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, StoredTensor]:
+def read_tensors(
+    content: bytes | memoryview, shapes: Mapping[str, Shape]
+) -> dict[str, StoredTensor]:
     """Return the tensors of these shapes, whose order is that of the writing.
 
     Raises:
@@ -88,7 +91,7 @@ def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, Store
     zeros = reader.read(num_shared, 2).astype(bool)
     sizes = np.zeros(num_shared, np.int64)
     for shift in (8, 4, 0):
-        sizes += reader.read(num_shared, _NIBBLE) << shift
+        sizes += reader.read(num_shared, _NIBBLE).astype(np.int64) << shift
     heads = zip(zeros, sizes + 1, strict=True)
     num_books = int(np.count_nonzero(forms == _SHARED))
     numbers = iter(reader.read(len(shapes) - num_own, max(1, num_books)))
@@ -104,7 +107,7 @@ def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, Store
     for (name, shape), form in zip(shapes.items(), forms, strict=True):
         if form == _DENSE:
             bits = next(widths)
-            values = _read_values(reader, int(np.prod(shape)), bits).reshape(shape)
+            values = _read_values(reader, name, int(np.prod(shape)), bits).reshape(shape)
             tensors[name] = DenseTensor(values=values, bits=bits)
             continue
         if form == _COUPLED:
@@ -118,11 +121,10 @@ def read_tensors(content: bytes, shapes: Mapping[str, Shape]) -> dict[str, Store
             room -= groups * int(size)
             if room < 0:
                 raise DataError(f"{name} would have more shared values than there are weights")
-            book = _read_codebooks(reader, groups, int(size), bool(has_zero), next(widths))
+            book = _read_codebooks(reader, name, groups, int(size), bool(has_zero), next(widths))
             if form == _SHARED:
                 books.append(book)
-        indices = np.zeros(shape, np.int64)
-        before = _read_indices(reader, book, indices, before)
+        indices, before = _read_indices(reader, book, shape, before)
         tensors[name] = replace(book, indices=indices)
     return tensors
 
@@ -151,36 +153,35 @@ def _write_indices(writer: SymbolWriter, one: SharedTensor, before: Flags | None
 
 
 def _read_indices(
-    reader: SymbolReader, book: SharedTensor, indices: NDArray[np.int64], before: Flags | None
-) -> Flags | None:
-    """Read which value is where into the indices, zeros; return what ``_write_indices`` does."""
-    size, matrix = book.codebooks.shape[1], _matrix(indices)
-    if not book.has_zero or matrix is None:
-        indices.reshape(-1)[:] = reader.read(indices.size, size)
-        return before
+    reader: SymbolReader, book: SharedTensor, shape: Shape, before: Flags | None
+) -> tuple[Symbols, Flags | None]:
+    """Return which value is where, and what ``_write_indices`` does."""
+    size = book.codebooks.shape[1]
+    if not book.has_zero or len(shape) < 2 or not np.prod(shape):
+        return reader.read(int(np.prod(shape)), size).reshape(shape), before
+    matrix = np.zeros((shape[0], int(np.prod(shape[1:]))), np.min_scalar_type(size - 1))
     rows = reader.read(len(matrix), 2).astype(bool)
     columns = np.zeros(matrix.shape[1], bool)
     for chosen in _kinds_of_columns(columns.size, before):
         columns[chosen] = reader.read(int(np.count_nonzero(chosen)), 2)
-    live = np.ix_(rows, columns)
-    inner = reader.read(int(rows.sum()) * int(columns.sum()), size)
-    matrix[live] = inner.reshape(matrix[live].shape)
-    return rows
+    inner = (int(rows.sum()), int(columns.sum()))
+    matrix[np.ix_(rows, columns)] = reader.read(inner[0] * inner[1], size).reshape(inner)
+    return matrix.reshape(shape), rows
 
 
 def _read_codebooks(
-    reader: SymbolReader, groups: int, size: int, has_zero: bool, bits: Bits
+    reader: SymbolReader, name: str, groups: int, size: int, has_zero: bool, bits: Bits
 ) -> SharedTensor:
     """Return codebooks, with no indices yet."""
     codebooks = np.zeros((groups, size), np.float32)
-    stored = _read_values(reader, groups * (size - has_zero), bits)
+    stored = _read_values(reader, name, groups * (size - has_zero), bits)
     codebooks[:, int(has_zero) :] = stored.reshape(groups, -1)
     return SharedTensor(
         codebooks=codebooks, indices=np.zeros(0, np.int64), has_zero=has_zero, bits=bits
     )
 
 
-def _matrix(indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+def _matrix(indices: Symbols) -> Symbols | None:
     """Return a view with rows and columns; None of a tensor that has no such."""
     if indices.ndim < 2 or not indices.size:
         return None
@@ -201,6 +202,11 @@ def _write_bytes(writer: SymbolWriter, content: NDArray[np.uint8], bits: Bits) -
         writer.write(plane.astype(np.int64), _BYTE)
 
 
-def _read_values(reader: SymbolReader, count: int, bits: Bits) -> NDArray[np.float32]:
-    planes = [reader.read(count, _BYTE) for _ in range(bits // 8)]
-    return from_bytes(np.stack(planes, 1).astype(np.uint8).reshape(-1), bits)
+def _read_values(reader: SymbolReader, name: str, count: int, bits: Bits) -> NDArray[np.float32]:
+    content = np.zeros((count, bits // 8), np.uint8)
+    for plane in content.T:
+        plane[:] = reader.read(count, _BYTE)
+    values = from_bytes(content.reshape(-1), bits)
+    if not np.isfinite(values).all():
+        raise DataError(f"{name} has values that aren't finite numbers")
+    return values

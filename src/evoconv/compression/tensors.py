@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,14 @@ class SharedTensor:
     Attributes:
         codebooks: the values, (1, k) for all of the tensor or (rows, k) for each row its own.
             Tensors that are coupled to one codebook hold the same array, and it counts once.
-        indices: which value is where; the tensor's shape, each in [0, k).
+        indices: which value is where, whole numbers of any width; the tensor's shape, each in
+            [0, k).
         has_zero: the first value is 0, which is not stored.
         bits: of each value as it is stored.
     """
 
     codebooks: Floats
-    indices: NDArray[np.int64]
+    indices: NDArray[Any]
     has_zero: bool = False
     bits: Bits = 32
 

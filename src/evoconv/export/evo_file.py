@@ -6,6 +6,7 @@ it can run code.
 """
 
 import json
+import stat
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,11 @@ from evoconv.errors import DataError, EvoconvError, MissingExtra
 from evoconv.export.model_file import DAMAGE, ModelDescription, description_from
 
 SUFFIX = ".evo"
-# While it is read, a network takes about 20 bytes for each of its weights.
+# While it is read, a network takes at most 24 bytes for each of its weights, and 300 MB. There are
+# three copies of the file's bytes at first; in the end each weight has its value in the network and
+# beside it, what may be a codebook for it alone, and its index, once more as numpy wants it.
 MOST_WEIGHTS = 1 << 26
+MOST_BYTES = 5 * MOST_WEIGHTS
 
 _MAGIC = b"EVO\x02"
 _CHECKSUM = 4  # bytes
@@ -118,6 +122,13 @@ def read_evo(path: Path) -> tuple[ModelDescription, dict[str, StoredTensor]]:
         MissingExtra: a package that it takes isn't installed.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+            raise DataError(f"{path} can't be read: it is no regular file")
+        if status.st_size > MOST_BYTES:
+            raise DataError(
+                f"{path} takes {status.st_size:,} bytes; a {SUFFIX} file has {MOST_BYTES:,} at most"
+            )
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
@@ -150,9 +161,8 @@ def require_same(path: Path, description: ModelDescription, network: nn.Module) 
 
 def tensor_shapes(description: ModelDescription) -> dict[str, Shape]:
     """Return the shape of each tensor of numbers that the network has, in their order."""
-    with torch.device("meta"):
-        network = description.network()
-    return {name: tuple(one.shape) for name, one in number_tensors(network).items()}
+    tensors = number_tensors(description.outline())
+    return {name: tuple(one.shape) for name, one in tensors.items()}
 
 
 def _read(content: bytes) -> tuple[ModelDescription, dict[str, StoredTensor]]:
@@ -161,7 +171,7 @@ def _read(content: bytes) -> tuple[ModelDescription, dict[str, StoredTensor]]:
     if content[:4] != _MAGIC:
         raise DataError("its format is unknown to this version")
     start = len(_MAGIC) + _CHECKSUM
-    body = content[start:]
+    body = memoryview(content)[start:]
     if zlib.crc32(body).to_bytes(_CHECKSUM, "big") != content[len(_MAGIC) : start]:
         raise DataError("its checksum is not the one stored")
     size, begin = _read_varint(body)
@@ -170,7 +180,7 @@ def _read(content: bytes) -> tuple[ModelDescription, dict[str, StoredTensor]]:
     return description, read_tensors(body[begin + size :], shapes)
 
 
-def _read_description(head: bytes) -> ModelDescription:
+def _read_description(head: memoryview) -> ModelDescription:
     inflate = zlib.decompressobj(wbits=_RAW_DEFLATE, zdict=_LIKELY)
     try:
         text = inflate.decompress(head, _MOST_TEXT)
@@ -210,7 +220,7 @@ def _as_varint(number: int) -> bytes:
     return bytes([*found, number])
 
 
-def _read_varint(content: bytes) -> tuple[int, int]:
+def _read_varint(content: memoryview) -> tuple[int, int]:
     """Return the number, and how many bytes it took."""
     number = 0
     for place, byte in enumerate(content[:4]):

@@ -22,6 +22,7 @@ from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
 from evoconv.export.images_told import ImagesTold
 from evoconv.genomes.architecture import Architecture, read_architecture
 from evoconv.genomes.backbone_cut import BackboneCut
+from evoconv.genomes.network_graph import NetworkGraph
 from evoconv.networks.build import build_network
 from evoconv.networks.moderation import require_moderate
 from evoconv.networks.weights import load_weights, read_tensors, tensors_to_bytes
@@ -58,12 +59,19 @@ class ModelDescription:
         Raises:
             ConfigError: its architecture doesn't fit its images, or is too large.
         """
+        self.outline()
+        return self._built()
+
+    def outline(self) -> nn.Module:
+        """Return the network on torch's ``meta`` device, where it takes no memory; raises alike."""
         try:
             with torch.device("meta"):
-                require_moderate(self._built(), self.input_shape)
+                network = self._built()
+                if not isinstance(self.architecture, NetworkGraph):  # which was tried already
+                    require_moderate(network, self.input_shape)
         except (RuntimeError, OverflowError) as error:  # torch's word for impossible sizes
             raise ConfigError(f"the network can't be built: {error!s:.200}") from error
-        return self._built()
+        return network
 
     def _built(self) -> nn.Module:
         return build_network(self.architecture, self.input_shape, len(self.classes))

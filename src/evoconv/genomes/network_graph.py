@@ -87,7 +87,8 @@ class NetworkGraph:
         gives: the step that makes the logits.
 
     Raises:
-        ConfigError: a name twice or no name, a step that takes what isn't made yet, or too many.
+        ConfigError: a name twice or no name, a layer that no step runs, a step that takes what
+            isn't made yet, or too many.
     """
 
     layers: tuple[Layer, ...]
@@ -104,6 +105,9 @@ class NetworkGraph:
             if len(path) > _MOST_CHARACTERS or not _PATH.fullmatch(path):
                 raise ConfigError(f"a layer can't be called {path!r:.40}")
         known = set(paths)
+        unused = known - {step.does for step in self.steps if step.is_layer}
+        if unused:
+            raise ConfigError(f"no step runs the layer {min(unused)!r:.40}")
         for number, step in enumerate(self.steps, 1):
             if step.is_layer and step.does not in known:
                 raise ConfigError(f"step {number} runs a layer {step.does!r:.40} that isn't there")

@@ -6,9 +6,11 @@ a graph is tried on torch's ``meta`` device, where nothing is computed, before i
 Shapes: N images, C channels, H rows, W columns, K classes.
 """
 
+import json
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -238,32 +240,43 @@ def build_graph(
     Raises:
         ConfigError: it can't be built, doesn't fit the images or the classes, or is too large.
     """
+    _try_out(graph.to_json(), input_shape, num_classes)
+    return GraphNetwork(graph)
+
+
+# A trial takes longer than a building, and each network is built many times. By its text, for
+# ``True`` and ``1`` are equal in Python and not to torch.
+@lru_cache(maxsize=8)
+def _try_out(graph: str, input_shape: tuple[int, int, int], num_classes: int) -> None:
     try:
-        with torch.device("meta"), torch.inference_mode(), Counted(_MOST_VALUES):
-            _try(GraphNetwork(graph).eval(), torch.zeros(1, *input_shape), num_classes)
+        with torch.device("meta"), torch.inference_mode():
+            network = GraphNetwork(NetworkGraph.from_dict(json.loads(graph))).eval()
+            check_weights(network)
+            # What holds for one image need not for more: its number may be amid the steps.
+            for num_images in (1, 2):
+                _try(network, torch.zeros(num_images, *input_shape), num_classes)
     except ConfigError:
         raise
     except Exception as error:  # torch has many ways to refuse what it is given
         first = str(error).partition("\n")[0]
         raise ConfigError(f"the network doesn't fit together: {first:.200}") from error
-    return GraphNetwork(graph)
 
 
-def _try(network: GraphNetwork, image: Tensor, num_classes: int) -> None:
-    check_weights(network)
-
+def _try(network: GraphNetwork, images: Tensor, num_classes: int) -> None:
     def look(result: object) -> None:
         for one in result if isinstance(result, tuple | list) else (result,):
             is_number = isinstance(one, int | float) and abs(one) <= _LARGEST_NUMBER
             if not is_number and not isinstance(one, Tensor):
                 raise ConfigError(f"a network's step can't make {one!s:.40}")
 
-    logits = network.run_steps(image, look)
-    if not isinstance(logits, Tensor) or logits.shape != (1, num_classes):
+    with Counted(_MOST_VALUES * len(images)):
+        logits = network.run_steps(images, look)
+    wanted = (len(images), num_classes)
+    if not isinstance(logits, Tensor) or logits.shape != wanted:
         given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        number = "one image" if len(images) == 1 else f"{len(images)} images"
         raise ConfigError(
-            f"the network gives {given} for one image, not logits of {num_classes} classes,"
-            f" (1, {num_classes})"
+            f"the network gives {given} for {number}, not logits of {num_classes} classes, {wanted}"
         )
 
 
@@ -279,7 +292,7 @@ def _put(network: nn.Module, layer: Layer) -> None:
     holder = network
     *outer, name = layer.path.split(".")
     for one in outer:
-        if one not in dict(holder.named_children()):
+        if not isinstance(getattr(holder, one, None), nn.Module):
             holder.add_module(one, nn.Module())
         holder = holder.get_submodule(one)
     holder.add_module(name, kind.make(**options))

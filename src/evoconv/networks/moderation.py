@@ -10,11 +10,13 @@ from torch.utils._pytree import tree_leaves
 from evoconv.errors import ConfigError
 
 MOST_WEIGHTS = 1 << 28
+MOST_TENSORS = 10_000
 MOST_VALUES = 1 << 30
 """Of one image, in all operations together."""
 
-# Even a tensor of one value takes time and memory.
-_LEAST = 1_000
+# Even a tensor of one value takes time: an operation about half a millisecond on ``meta``. So a
+# network of one's own does some ten thousand.
+_LEAST = 25_000
 
 
 def require_moderate(network: nn.Module, input_shape: tuple[int, int, int]) -> None:
@@ -24,11 +26,16 @@ def require_moderate(network: nn.Module, input_shape: tuple[int, int, int]) -> N
         network.eval()(torch.zeros(1, *input_shape))
 
 
-def check_weights(network: nn.Module) -> None:
-    """Raise ``ConfigError`` if a network has too many weights."""
-    num_weights = sum(one.numel() for one in network.state_dict().values())
+def check_weights(network: nn.Module, name: str = "the network") -> None:
+    """Raise ``ConfigError`` if a network has too many weights, or too many tensors of them."""
+    tensors = network.state_dict().values()
+    if len(tensors) > MOST_TENSORS:
+        raise ConfigError(
+            f"{name} has {len(tensors):,} tensors of weights, more than {MOST_TENSORS:,}"
+        )
+    num_weights = sum(one.numel() for one in tensors)
     if num_weights > MOST_WEIGHTS:
-        raise ConfigError(f"the network has {num_weights:,} weights, more than {MOST_WEIGHTS:,}")
+        raise ConfigError(f"{name} has {num_weights:,} weights, more than {MOST_WEIGHTS:,}")
 
 
 class Counted(TorchDispatchMode):
