@@ -179,6 +179,20 @@ def test_a_first_convolution_of_a_kind_of_its_own_keeps_it() -> None:
     assert cut(torch.randn(2, 1, 32, 32)).shape == (2, 5)
 
 
+def test_a_network_too_large_is_refused_before_it_takes_memory() -> None:
+    devices = []
+
+    class Large(Row):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(16, 1 << 25)
+            devices.append(self.fc.weight.device.type)
+
+    with pytest.raises(ConfigError, match="large has 570,429,296 weights, more than 268,435,456"):
+        StagedBackbone("large", Large).build(3, 5, included=1, excited_from=None, dropout=0.0)
+    assert devices == ["meta"]
+
+
 def test_what_is_no_row_is_refused() -> None:
     with pytest.raises(ConfigError, match="branches is no row of stages: it can't be cut"):
         _ = StagedBackbone("branches", Branches).row

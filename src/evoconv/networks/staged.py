@@ -18,6 +18,7 @@ from evoconv.errors import ConfigError
 from evoconv.networks.cnn import GlobalAverage, Parts, Steps
 from evoconv.networks.densenet import SqueezeExcitation
 from evoconv.networks.evaluation_mode import in_evaluation
+from evoconv.networks.moderation import check_weights
 
 # Large enough for five halvings, and for windows without padding.
 _PROBED_SIDES = (224, 256)
@@ -70,10 +71,12 @@ class StagedBackbone:
         """The modules before the pooling at the end, in order.
 
         Raises:
-            ConfigError: the network's modules don't run one after another.
+            ConfigError: the network's modules don't run one after another, or it is too large.
         """
         with torch.device("meta"):
             network = self.make()
+            # Cuts are made of the whole, which takes memory then.
+            check_weights(network, self.name)
             try:
                 row, again = (watched_row(network, side) for side in _PROBED_SIDES)
             except ConfigError as error:
@@ -97,7 +100,7 @@ class StagedBackbone:
             raise ConfigError(
                 f"included layers must be in [1, {self.num_layers}] for {self.name}, got {included}"
             )
-        whole = self.make()
+        whole = self.make()  # the row was found, so it isn't too large
         parts, stage, maps = Parts(), 0, 0
         for part in self.row:
             parts[part.name] = whole.get_submodule(part.path)
