@@ -400,6 +400,23 @@ def test_a_file_that_is_not_what_was_tested_is_removed(
     assert not (run / "model.evo").exists()
 
 
+def test_a_file_whose_labels_are_not_those_of_the_test_is_removed(
+    compressed: evoconv.Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(compressed.run, run)
+    with closing(Storage.open(run, read_genome)) as storage:
+        config = config_from_dict(storage.config)
+        cache = Path(str((storage.note("data") or {})["folder"]))
+    (file,) = (run / "test").glob("repeat-*.npz")
+    with np.load(file) as stored:
+        content = dict(stored)
+    np.savez(file, logits=-content["logits"], labels=content["labels"])
+    with pytest.raises(EvoconvError, match="test images get another label in a fresh process"):
+        check_saved(run, cache, config.split, config.seed)
+    assert not (run / "model.evo").exists()
+
+
 @pytest.fixture(scope="module")
 def trained(
     images: Path, evolved: evoconv.Result, tmp_path_factory: pytest.TempPathFactory

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from evoconv.cli.commands import COMMANDS
 from evoconv.cli.parser import build_parser
 from evoconv.errors import EvoconvError, UserError
+from evoconv.report.sentences import printable
 
 __all__ = ["main"]
 
@@ -32,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EvoconvError as error:
         if os.environ.get("EVOCONV_DEBUG"):
             raise
-        sys.stderr.write(f"evoconv: {error}\n")
+        # It may quote a hostile file.
+        text = "\n".join(map(printable, str(error).split("\n")))
+        sys.stderr.write(f"evoconv: {text}\n")
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         sys.stderr.write("evoconv: interrupted\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evoconv.errors import ConfigError
 from evoconv.interrupts import ctrl_c_waits
+from evoconv.report.sentences import printable
 from evoconv.units import format_bytes
 
 
@@ -28,7 +29,8 @@ def inspect(parsed: argparse.Namespace, started_at: float) -> int:  # noqa: ARG0
     sys.stdout.write(
         f"{path}: {format_bytes(path.stat().st_size)}; images of {height}×{width},"
         f" {channels} channel{'' if channels == 1 else 's'};"
-        f" {len(description.classes)} classes: {', '.join(description.classes)}\n\n"
+        f" {len(description.classes)} classes:"
+        f" {printable(', '.join(description.classes))}\n\n"
     )
     open_console().print(tensor_table(rows))
     return 0

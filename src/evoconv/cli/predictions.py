@@ -28,14 +28,17 @@ def write_json(output: TextIO, predictions: "Iterable[Prediction]") -> None:
 
 
 def write_csv(output: TextIO, predictions: "Iterable[Prediction]") -> None:
-    """Write a row per image below a row of names; probabilities in [0, 1]."""
+    """Write a row per image below a row of names; probabilities in [0, 1].
+
+    In a network's labels, characters that could steer a terminal are replaced.
+    """
     writer = csv.writer(output, lineterminator="\n")
     for index, one in enumerate(predictions):
         if index == 0:
             ranks = ["", *(f"_{rank}" for rank in range(2, len(one.ranking) + 1))]
             names = [(f"label{rank}", f"probability{rank}") for rank in ranks]
             writer.writerow(["path", *chain.from_iterable(names)])
-        cells = ((label, f"{chance:.6f}") for label, chance in one.ranking)
+        cells = ((printable(label), f"{chance:.6f}") for label, chance in one.ranking)
         writer.writerow([one.path, *chain.from_iterable(cells)])
 
 

@@ -41,7 +41,7 @@ def check_saved(
 
     Raises:
         EvoconvError: the saved network doesn't give the predictions that were measured, or its
-            compressed file, which is removed then, holds another one.
+            compressed file holds another one; a compressed file is removed then.
     """
     question = {
         "run": str(run),
@@ -58,16 +58,22 @@ def check_saved(
         check=False,
     )
     if done.returncode != 0:
-        (run / COMPRESSED_NAME).unlink(missing_ok=True)
+        _remove_compressed(run)
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise EvoconvError(f"the saved network could not be checked: {lines[-1]}")
     answer: dict[str, Any] = json.loads(done.stdout)
     if not answer["agrees"]:
+        _remove_compressed(run)
         raise EvoconvError(
             f"the saved network doesn't reproduce its figure: {answer['num_different']} of"
             f" {answer['num_images']} test images get another label in a fresh process"
         )
     return answer
+
+
+def _remove_compressed(run: Path) -> None:
+    """Leave no file for use whose network isn't what was measured."""
+    (run / COMPRESSED_NAME).unlink(missing_ok=True)
 
 
 def _check(question: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Shapes: B batch, C channels, H height, W width, K classes.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +95,18 @@ class Classifier:
         return self.description.standardisation
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Return logits (B, K) of images as ``decode_file`` gives them, (B, H, W, C)."""
+        """Return logits (B, K) of images as ``decode_file`` gives them, (B, H, W, C).
+
+        Raises:
+            DataError: the network can't take so many.
+        """
         none = np.zeros(len(pixels), np.int64)
         source = ImageTensor(pixels, none, self.standardisation, torch.device("cpu"))
-        result = predict_logits(self.model, source, torch.arange(len(pixels)), Precision())
+        try:
+            result = predict_logits(self.model, source, torch.arange(len(pixels)), Precision())
+        except RuntimeError as error:  # somebody's own network can do with numbers that it likes
+            first = str(error).partition("\n")[0]
+            raise DataError(f"the network can't take {len(pixels)} images: {first:.200}") from error
         return np.asarray(result.numpy())
 
     def predict(
@@ -112,10 +121,11 @@ class Classifier:
         Args:
             paths: image files.
             top: how many classes, in [1, K].
-            on_bad_image: is told of a file that can't be read, which is left out; None raises.
+            on_bad_image: is told of a file that can't be read, or for which the network gives no
+                finite numbers; it is left out. None raises.
 
         Raises:
-            DataError: a file that can't be read as an image.
+            DataError: such a file, or a network that can't take the images.
             ConfigError: ``top`` is out of range.
         """
         if not 1 <= top <= len(self.classes):
@@ -131,6 +141,12 @@ class Classifier:
             for path, chances, classes in zip(
                 some, best.values.tolist(), best.indices.tolist(), strict=True
             ):
+                if not math.isfinite(chances[0]):
+                    error = DataError(f"the network gives no finite numbers for {path}")
+                    if on_bad_image is None:
+                        raise error
+                    on_bad_image(error)
+                    continue
                 ranking = zip((self.classes[one] for one in classes), chances, strict=True)
                 yield Prediction(path=path, ranking=tuple(ranking))
 
