@@ -10,6 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from tests.export.evo_shapes import shapes_of
+
 MASK = (1 << 64) - 1
 
 
@@ -96,9 +98,7 @@ class Known:
     numbers: Iterator[int]
 
 
-def read(
-    content: bytes, dictionary: bytes, shapes: list[tuple[int, ...]]
-) -> tuple[Any, list[list[float]]]:
+def read(content: bytes, dictionary: bytes) -> tuple[Any, list[list[float]]]:
     """Return the description, and the values of each tensor, row by row."""
     assert content[:4] == b"EVO\x02"
     assert zlib.crc32(content[8:]) == int.from_bytes(content[4:8], "big")
@@ -110,6 +110,7 @@ def read(
             break
     inflate = zlib.decompressobj(wbits=-15, zdict=dictionary)
     description = json.loads(inflate.decompress(content[place : place + length]))
+    shapes = shapes_of(description)
     coder = Decoder(content[place + length :])
     forms = coder.array(len(shapes), 4)
     own = sum(form != 3 for form in forms)
