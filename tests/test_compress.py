@@ -380,15 +380,20 @@ def test_what_is_no_network_is_refused(images: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def checked(run: Path) -> dict[str, Any]:
+    """Let a fresh process look at a finished study."""
+    with closing(Storage.open(run, read_genome)) as storage:
+        config = config_from_dict(storage.config)
+        cache = Path(str((storage.note("data") or {})["folder"]))
+    return check_saved(run, cache, config.split, config.seed)
+
+
 def test_a_file_that_is_not_what_was_tested_is_removed(
     compressed: evoconv.Result, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(compressed.run, run)
-    with closing(Storage.open(run, read_genome)) as storage:
-        config = config_from_dict(storage.config)
-        cache = Path(str((storage.note("data") or {})["folder"]))
-    assert check_saved(run, cache, config.split, config.seed)["agrees"]
+    assert checked(run)["agrees"]
     description, tensors = read_evo(run / "model.evo")
     name, one = next((name, one) for name, one in tensors.items() if isinstance(one, SharedTensor))
     changed = SharedTensor(
@@ -396,7 +401,7 @@ def test_a_file_that_is_not_what_was_tested_is_removed(
     )
     write_evo(run / "model.evo", description, tensors | {name: changed})
     with pytest.raises(EvoconvError, match=f"{name} in .* is not that of the network that was"):
-        check_saved(run, cache, config.split, config.seed)
+        checked(run)
     assert not (run / "model.evo").exists()
 
 
@@ -405,15 +410,12 @@ def test_a_file_whose_labels_are_not_those_of_the_test_is_removed(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(compressed.run, run)
-    with closing(Storage.open(run, read_genome)) as storage:
-        config = config_from_dict(storage.config)
-        cache = Path(str((storage.note("data") or {})["folder"]))
     (file,) = (run / "test").glob("repeat-*.npz")
     with np.load(file) as stored:
         content = dict(stored)
     np.savez(file, logits=-content["logits"], labels=content["labels"])
     with pytest.raises(EvoconvError, match="test images get another label in a fresh process"):
-        check_saved(run, cache, config.split, config.seed)
+        checked(run)
     assert not (run / "model.evo").exists()
 
 

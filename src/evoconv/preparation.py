@@ -200,8 +200,6 @@ def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepar
     images = _images(config, watch)
     splits = _splits(config, images)
     base.check(images)
-    if not is_known and base.may_have_learned_from_the_test(images):
-        splits = replace(splits, notes=(*splits.notes, _MAY_BE_KNOWN))
     config = measured(config, base, images, splits)
     standardisation = base.description.standardisation
     prepared = _prepare(
@@ -210,7 +208,9 @@ def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepar
     assert isinstance(prepared.problem, WeightSharingProblem), "that is what is compressed"
     for sentence in prepared.problem.remarks():
         watch.notify(sentence)
-    return replace(prepared, pretrained=base.weights)
+    may_be_known = not is_known and base.may_have_learned_from_the_test(images)
+    remarks = (_MAY_BE_KNOWN,) if may_be_known else ()
+    return replace(prepared, pretrained=base.weights, remarks=remarks)
 
 
 def _stored_weights(file: Path, digest: str | None) -> bytes:
