@@ -133,11 +133,13 @@ def test_a_layer_that_no_fewer_clusters_will_do_for_is_told(
 ) -> None:
     whole = WeightSharingProblem.range_tasks
 
-    def with_one_that_fails(self: WeightSharingProblem) -> dict[str, FindLeastClusters]:
-        (first, task), *others = whole(self).items()
-        return {first: replace(task, book="there is none"), **dict(others)}
+    def with_two_that_fail(self: WeightSharingProblem) -> dict[str, FindLeastClusters]:
+        (first, task), *others, (last, other) = whole(self).items()
+        # The last may lose nothing and must gain, which no clusters give; the rest may do with 2.
+        unmet = replace(other, largest_drop=-1.0)
+        return {first: replace(task, book="there is none"), **dict(others), last: unmet}
 
-    monkeypatch.setattr(WeightSharingProblem, "range_tasks", with_one_that_fails)
+    monkeypatch.setattr(WeightSharingProblem, "range_tasks", with_two_that_fail)
     watch, few = Listening(), SHORT | {"evaluations": 1, "most_clusters": 3, "range_drop": 0.0}
     run = evoconv.compress(evolved.run, images, out=tmp_path / "run", watch=watch, **few).run
     with closing(Storage.open(run, read_genome)) as storage:
