@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.cells import Cells, print_table, setting
 from benchmarks.evaluations import Patient, images_of, stored_precision
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.data.augmentation import Augmentation
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.space import TopologySpace

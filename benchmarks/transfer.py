@@ -31,7 +31,7 @@ from benchmarks.accuracy import percent, run_evoconv, source_of
 from benchmarks.cells import Cells, print_table, setting
 from benchmarks.evaluations import Patient
 from evoconv.artifacts import WeightFiles
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Standardisation
 from evoconv.data.cache import cache_root

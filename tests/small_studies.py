@@ -19,8 +19,8 @@ from rich.console import Console
 
 from evoconv.genomes.architecture import read_genome
 from evoconv.records import Trial, TrialState
+from evoconv.report.read_standing import read_standing
 from evoconv.report.show import print_study
-from evoconv.report.standing import read_standing
 from evoconv.study.storage import Storage
 from evoconv.study.watch import Unwatched
 

@@ -25,6 +25,7 @@ LAYERS = (
     ("results", "session"),
     ("preparation",),
     ("base_network", "origins", "reused_plan"),
+    ("configure",),
     ("config",),
     ("report", "export"),
     ("study",),
@@ -125,7 +126,9 @@ def test_libraries_and_the_test_split_are_used_in_their_place_only(
     assert not {file for file in users if not file.startswith(places)}
 
 
-@pytest.mark.parametrize("room", ["genomes", "evolution", "execution", "study", "config", "report"])
+@pytest.mark.parametrize(
+    "room", ["genomes", "evolution", "execution", "study", "config", "configure", "report"]
+)
 def test_what_never_trains_never_reaches_torch(room: str) -> None:
     seeds = [module_of(file) for file in files() if room_of(file) == room]
     assert seeds

@@ -11,7 +11,7 @@ import pytest
 import evoconv
 from evoconv.errors import StudyError
 from evoconv.genomes.topology import Topology
-from evoconv.report.standing import read_standing
+from evoconv.report.read_standing import read_standing
 from evoconv.study.storage import Storage
 from tests.small_studies import FAST, Listening, shown
 

@@ -12,8 +12,8 @@ from evoconv.cli import main
 from evoconv.cli.predictions import write_csv, write_json, write_lines
 from evoconv.evolution.catalogue import METHODS
 from evoconv.export.classifier import Prediction
+from evoconv.report.read_standing import read_standing
 from evoconv.report.result import write_result
-from evoconv.report.standing import read_standing
 from tests.report.studies import logits_of, make_study
 from tests.small_studies import (
     command,

@@ -6,7 +6,8 @@ import pytest
 from evoconv.cli.commands import COMMANDS
 from evoconv.cli.option_flags import COMMON, TITLES, default_text, option_values
 from evoconv.cli.parser import build_parser
-from evoconv.config import GROUPS, configure, options_of
+from evoconv.config import GROUPS
+from evoconv.configure import configure, options_of
 from evoconv.errors import ConfigError
 from evoconv.option_text import flag_of, is_switch, rule_of
 

@@ -1,6 +1,7 @@
 """Whole studies of compress: a small file that predicts as it was tested, and what can go wrong."""
 
 import json
+import math
 import shutil
 import subprocess
 from contextlib import closing
@@ -17,14 +18,17 @@ from evoconv.cli import main
 from evoconv.compression import sharing
 from evoconv.compression.modulation import modulated_clusters
 from evoconv.compression.tensors import SharedTensor
-from evoconv.config import config_from_dict, configure
+from evoconv.config import config_from_dict
+from evoconv.configure import configure
 from evoconv.errors import ConfigError, DataError, EvoconvError, StudyError
 from evoconv.export.check import check_saved
 from evoconv.export.evo_file import read_evo, write_evo
 from evoconv.genomes.architecture import read_genome
+from evoconv.genomes.reference import REFERENCES
 from evoconv.genomes.sharing_space import Sharing
 from evoconv.genomes.vector import Vector
-from evoconv.networks.weights import read_tensors
+from evoconv.networks.build import build_network
+from evoconv.networks.weights import read_tensors, weights_to_bytes
 from evoconv.preparation import prepare
 from evoconv.problems.shared_weights import FindLeastClusters
 from evoconv.problems.weight_sharing import WeightSharingProblem
@@ -526,6 +530,19 @@ def test_weights_that_are_another_networks_are_refused(
         evoconv.compress(evolved.run, images, out=tmp_path / "run", base_weights=file, **SHORT)
     with pytest.raises(ConfigError, match=r"no folder lenet6, .* known are .*lenet5"):
         evoconv.compress("lenet6", images, out=tmp_path / "run", **SHORT)
+
+
+def test_weights_that_are_no_numbers_are_refused(images: Path, tmp_path: Path) -> None:
+    network = build_network(REFERENCES["lenet5"].topology, (1, 16, 16), 3)
+    name = "output.bias"  # which is not shared
+    network.get_parameter(name).data[2] = math.nan
+    file = tmp_path / "nan.safetensors"
+    file.write_bytes(weights_to_bytes(network))
+    with pytest.raises(DataError, match=rf"can't be used: {name} holds numbers that are not fin"):
+        evoconv.compress(
+            "lenet5", images, out=tmp_path / "run", base_weights=file, image_size=16, **SHORT
+        )
+    assert not (tmp_path / "run" / "base").exists()
 
 
 def test_evolve_can_end_with_a_compression(

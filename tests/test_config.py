@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evoconv.config import GROUPS, config_from_dict, configure
+from evoconv.config import GROUPS, config_from_dict
+from evoconv.configure import configure
 from evoconv.errors import ConfigError, StudyError
 from evoconv.evolution.catalogue import METHODS, methods_for
 from evoconv.option_text import flag_of

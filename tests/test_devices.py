@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evoconv.cli import main
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.devices import DEVICES, MAX_FILE_BYTES, find_device, known_devices
 from evoconv.errors import ConfigError
 

@@ -13,7 +13,7 @@ from evoconv.cli import main
 from evoconv.errors import StudyError
 from evoconv.genomes.topology import Topology
 from evoconv.records import Measurement
-from evoconv.report.standing import read_standing
+from evoconv.report.read_standing import read_standing
 from evoconv.study.storage import Storage
 from tests.small_studies import (
     FAST,

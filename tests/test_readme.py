@@ -20,8 +20,8 @@ from evoconv.config import GROUPS
 from evoconv.export.classifier import Classifier, Evaluation, Prediction
 from evoconv.option_text import field_of
 from evoconv.records import CurvePoint, Failure, Individual, Measurement, Trial
+from evoconv.report.read_standing import read_standing
 from evoconv.report.result import summary_of
-from evoconv.report.standing import read_standing
 from evoconv.results import Best, Result
 from tests.golden.recipes import PATH, page
 from tests.report.studies import make_study

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import evoconv
-from evoconv.config import StudyConfig, config_from_dict, configure
+from evoconv.config import StudyConfig, config_from_dict
+from evoconv.configure import configure
 from evoconv.data.batches import Standardisation
 from evoconv.data.image_set import Preprocessing
 from evoconv.data.splits import SplitOptions

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.errors import ConfigError
 from evoconv.option_text import field_of, read_as
 from evoconv.results import Result, load

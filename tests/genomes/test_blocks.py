@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.genomes.blocks import (
     Blocks,
     bounded,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.errors import ConfigError
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.layers import Convolution, Dense, Pooling

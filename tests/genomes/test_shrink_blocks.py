@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.genomes.blocks import LEAST_MAP, Blocks, decode
 from evoconv.genomes.constraints import Limits
 from evoconv.genomes.layers import Convolution

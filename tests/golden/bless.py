@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.evolution.catalogue import METHODS
 from evoconv.genomes.blocks import cross_strides
 from evoconv.genomes.constraints import Limits

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evoconv.cli.option_flags import TITLES, default_text
-from evoconv.config import GROUPS, StudyConfig, configure
+from evoconv.config import GROUPS, StudyConfig
+from evoconv.configure import configure
 from evoconv.option_text import UNSET, flag_of, rule_of
 from evoconv.recipes import RECIPES, recipes_of
 

@@ -13,7 +13,8 @@ from evoconv.networks.mobilenet import build_mobilenetv2
 from evoconv.networks.pretrained import fitting
 from evoconv.networks.resnet import build_resnet20
 from evoconv.networks.staged import StagedBackbone
-from evoconv.training.freezing import leading_frozen, named_layers
+from evoconv.training.features import named_layers
+from evoconv.training.freezing import leading_frozen
 
 WHOLE: dict[str, Callable[[int], nn.Sequential]] = {
     "mobilenetv2": build_mobilenetv2,

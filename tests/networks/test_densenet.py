@@ -15,7 +15,8 @@ from evoconv.networks.densenet import (
     initialise_densenet,
     leading_names,
 )
-from evoconv.training.freezing import Frozen, leading_frozen, named_layers
+from evoconv.training.features import named_layers
+from evoconv.training.freezing import Frozen, leading_frozen
 
 TINY = DenseNetLayout(blocks=(2, 3), growth=4, stem=8, is_small=True)
 

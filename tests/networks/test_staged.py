@@ -15,7 +15,8 @@ from evoconv.networks.backbone import find_backbone
 from evoconv.networks.densenet import SqueezeExcitation
 from evoconv.networks.foreign import foreign_backbone
 from evoconv.networks.staged import StagedBackbone
-from evoconv.training.freezing import leading_frozen, named_layers
+from evoconv.training.features import named_layers
+from evoconv.training.freezing import leading_frozen
 
 
 class Block(nn.Module):

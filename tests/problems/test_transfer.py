@@ -17,7 +17,8 @@ from evoconv.networks.pretrained import with_channels
 from evoconv.networks.weights import read_tensors, tensors_to_bytes
 from evoconv.problems.transfer import TransferProblem
 from evoconv.problems.transfer_options import TransferOptions
-from evoconv.training.freezing import leading_frozen, named_layers
+from evoconv.training.features import named_layers
+from evoconv.training.freezing import leading_frozen
 from evoconv.training.options import Recipe
 
 SHAPE, NUM_CLASSES = (1, 16, 16), 3

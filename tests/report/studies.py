@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evoconv.config import configure
+from evoconv.configure import configure
 from evoconv.genomes.layers import Convolution, Dense, Pooling
 from evoconv.genomes.shapes import cost
 from evoconv.genomes.topology import Topology

@@ -7,7 +7,8 @@ import pytest
 from evoconv.cli import main
 from evoconv.errors import ConfigError
 from evoconv.report.pick import pick_trial
-from evoconv.report.standing import Standing, read_standing
+from evoconv.report.read_standing import read_standing
+from evoconv.report.standing import Standing
 from tests.report.studies import make_study
 
 

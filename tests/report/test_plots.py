@@ -7,7 +7,7 @@ from PIL import Image
 
 from evoconv.errors import StudyError
 from evoconv.report.plots import fitness_figure, front_figure, save_plots
-from evoconv.report.standing import read_standing
+from evoconv.report.read_standing import read_standing
 from tests.report.studies import MadeStudy, make_study
 
 

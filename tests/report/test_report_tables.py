@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from evoconv.genomes.shapes import layer_table
+from evoconv.report.read_standing import read_standing
 from evoconv.report.result import summary_of
-from evoconv.report.standing import Standing, read_standing
+from evoconv.report.standing import Standing
 from evoconv.report.tables import (
     best_trials_table,
     front_table,

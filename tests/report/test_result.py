@@ -6,8 +6,8 @@ from statistics import stdev
 import pytest
 
 from evoconv.errors import StudyError
+from evoconv.report.read_standing import read_standing
 from evoconv.report.result import as_json, summary_of, write_result
-from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, logits_of, make_study
 
 FLAT_KEYS = {

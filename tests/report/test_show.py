@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from evoconv.errors import StudyError
+from evoconv.report.read_standing import read_standing
 from evoconv.report.result import write_result
 from evoconv.report.show import print_study, result_json
-from evoconv.report.standing import read_standing
 from tests.report.studies import MadeStudy, logits_of, make_study
 
 LABELS = [0, 1, 2, 0, 1, 2]

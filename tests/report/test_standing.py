@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from evoconv.errors import StudyError
-from evoconv.report.standing import Standing, read_standing
+from evoconv.report.read_standing import read_standing
+from evoconv.report.standing import Standing
 from tests.report.studies import MadeStudy, logits_of, make_study
 
 

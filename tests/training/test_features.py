@@ -13,8 +13,9 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.data.batches import Batches, ImageTensor, Source, Standardisation
 from evoconv.networks.densenet import DenseNetLayout, build_densenet, initialise_densenet
 from evoconv.networks.densenet import leading_names as names_up_to
-from evoconv.training.features import FeatureFolder
-from evoconv.training.freezing import named_layers, train_thawing
+from evoconv.training.feature_files import FeatureFolder
+from evoconv.training.features import named_layers
+from evoconv.training.freezing import train_thawing
 from evoconv.training.loop import predict_logits
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision

@@ -15,16 +15,9 @@ from evoconv.genomes.shapes import layer_table
 from evoconv.genomes.topology import Topology
 from evoconv.networks.cnn import build
 from evoconv.networks.initialise import initialise
-from evoconv.training.freezing import (
-    Course,
-    Frozen,
-    LayerWork,
-    is_worth_caching,
-    leading_frozen,
-    named_layers,
-    split,
-    train_thawing,
-)
+from evoconv.training.features import named_layers
+from evoconv.training.freeze_savings import LayerWork, is_worth_caching
+from evoconv.training.freezing import Course, Frozen, leading_frozen, split, train_thawing
 from evoconv.training.loop import EpochReport, Training, predict_logits, train
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from evoconv.cli.compressed import decompress, inspect
 from evoconv.cli.option_flags import option_values
-from evoconv.config import config_from_dict, configure
+from evoconv.config import config_from_dict
+from evoconv.configure import configure
 from evoconv.devices import known_devices
 from evoconv.errors import StudyError
 from evoconv.evolution.catalogue import METHODS
@@ -317,7 +318,7 @@ def _metric_of(run: Path) -> str:
 
 
 def _standing(run: Path) -> "Standing":
-    from evoconv.report.standing import read_standing
+    from evoconv.report.read_standing import read_standing
 
     with _stored(run) as storage:
         return read_standing(run, storage)

@@ -9,7 +9,8 @@ import argparse
 from dataclasses import Field, fields
 from typing import Any
 
-from evoconv.config import GROUPS, options_of
+from evoconv.config import GROUPS
+from evoconv.configure import options_of
 from evoconv.option_text import flag_of, is_switch, rule_of
 from evoconv.options import Options, Rule
 from evoconv.recipes import RECIPES, recipes_of

@@ -14,8 +14,9 @@ from evoconv.genomes.architecture import read_genome
 from evoconv.report.board import Board
 from evoconv.report.display import LiveDisplay
 from evoconv.report.plain import PlainDisplay
+from evoconv.report.read_standing import read_standing
 from evoconv.report.show import print_study, result_json
-from evoconv.report.standing import Standing, read_standing
+from evoconv.report.standing import Standing
 from evoconv.study.storage import Storage
 
 _INTERRUPTED, _TERMINATED = 130, 143  # 128 + the signal's number

@@ -102,14 +102,17 @@ class Source(Protocol):
         """Return inputs, float (B, ...), and labels, int64 (B,), of the rows (B,)."""
 
 
-def inference_batch(source: Source, rows: Tensor) -> int:
-    """Return how many inputs at once use a network well and leave its maps small enough.
+def inference_batches(source: Source, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs (B, ...) and labels (B,) of the rows in order, to be used without learning.
 
-    500 of up to 64×64 pixels in three channels, on a CPU 64; fewer of larger ones.
+    So many at once as use a network well and leave its maps small enough: 500 of up to 64×64 pixels
+    in three channels, on a CPU 64; fewer of larger ones.
     """
     inputs, _ = source.cut(rows[:1].to(source.device))
     most = _AT_ONCE_ON_CPU if source.device.type == "cpu" else _AT_ONCE
-    return max(1, min(most, most * 3 * 64 * 64 // max(1, inputs.numel())))
+    size = max(1, min(most, most * 3 * 64 * 64 // max(1, inputs.numel())))
+    for some in torch.split(rows, size):
+        yield source.cut(some.to(source.device))
 
 
 @dataclass(frozen=True, kw_only=True)

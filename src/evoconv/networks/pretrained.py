@@ -72,11 +72,20 @@ def fitting(
         if named[name].shape != one.shape:
             shapes = " not ".join("×".join(map(str, t.shape)) for t in (named[name], one))
             raise DataError(f"{where} doesn't fit the network: {name} is {shapes}")
-        if not torch.isfinite(named[name].float()).all():
-            raise DataError(f"{where} can't be used: {name} holds numbers that are not finite")
-        if name.endswith("running_var") and (named[name] < 0).any():
-            raise DataError(f"{where} can't be used: {name} holds variances below 0")
+    check_numbers(named, where)
     return {name: named[name].to(one.dtype) for name, one in backbone.items()}
+
+
+def check_numbers(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise ``DataError`` for numbers that no network can use; its sentence begins with the file.
+
+    They are not finite, or variances below 0.
+    """
+    for name, one in tensors.items():
+        if not torch.isfinite(one.float()).all():
+            raise DataError(f"{where} can't be used: {name} holds numbers that are not finite")
+        if name.endswith("running_var") and (one < 0).any():
+            raise DataError(f"{where} can't be used: {name} holds variances below 0")
 
 
 def with_channels(kernels: Tensor, channels: int) -> Tensor:

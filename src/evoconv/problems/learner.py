@@ -13,7 +13,8 @@ from evoconv.execution.executor import Control
 from evoconv.problems.subject import Subject
 from evoconv.problems.transfer_options import NO_ROOM
 from evoconv.problems.workplace import Workplace
-from evoconv.training.freezing import UNCHANGED, named_layers, work_of
+from evoconv.training.features import rest_after
+from evoconv.training.freeze_savings import UNCHANGED, work_of
 from evoconv.training.loop import predict_logits
 from evoconv.training.metrics import measure
 from evoconv.training.precision import Precision
@@ -79,7 +80,7 @@ def learner_of(
     rows = torch.from_numpy(workplace.splits.training)
     work = [one.macs for one in work_of(network, workplace.tensor, rows)]
     return Learner(
-        network=nn.Sequential(*[layer for _, layer in named_layers(network)[count:]]),
+        network=rest_after(network, count),
         source=features,
         saved_share=sum(work[:count]) / sum(work),
     )

@@ -17,7 +17,7 @@ from evoconv.data.splits import SearchSplits
 from evoconv.errors import ConfigError
 from evoconv.execution.options import WorkerOptions
 from evoconv.machine import keep_freed_memory
-from evoconv.training.features import FeatureFolder
+from evoconv.training.feature_files import FeatureFolder
 
 
 def devices_of(options: WorkerOptions) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from evoconv.execution.executor import Outcome
 from evoconv.execution.handful import run_handful, run_one
 from evoconv.execution.processes import ProcessExecutor
 from evoconv.export.model_file import ModelDescription, save_model
-from evoconv.networks.pretrained import read_weight_file
+from evoconv.networks.pretrained import check_numbers, read_weight_file
 from evoconv.networks.weights import check_tensors, tensors_to_bytes
 from evoconv.paths import is_there
 from evoconv.problems.base_training import TrainBase
@@ -122,6 +122,7 @@ class _KnownNetwork:
             for name, one in read_weight_file(file).items()
         }
         check_tensors(given, wanted, f"{file} doesn't fit {self.name}")
+        check_numbers(given, str(file))
         return tensors_to_bytes(given)
 
     def _trained(self, setup: OpenWorkplace) -> bytes:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from evoconv.config import StudyConfig, config_from_dict, configure
+from evoconv.config import StudyConfig, config_from_dict
+from evoconv.configure import configure
 from evoconv.session.opened import is_finished, open_study
 from evoconv.session.studies import resume_study, start_study
 from evoconv.study.storage import FILE_NAME

@@ -15,8 +15,8 @@ from evoconv.problems.training import TrainingSetting
 from evoconv.problems.weight_sharing import WeightSharingProblem
 from evoconv.records import Trial
 from evoconv.report.plots import save_plots
+from evoconv.report.read_standing import read_standing
 from evoconv.report.result import write_result
-from evoconv.report.standing import read_standing
 from evoconv.session.context import Session
 from evoconv.session.length import LENGTH_NOTE
 from evoconv.session.shared import keep_shared_weights, pack

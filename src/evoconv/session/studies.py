@@ -11,7 +11,8 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from evoconv.config import StudyConfig, check_generations, config_from_dict
+from evoconv.config import StudyConfig, config_from_dict
+from evoconv.configure import check_generations
 from evoconv.errors import ConfigError, EvoconvError, SearchFailed, StudyError
 from evoconv.execution.executor import Executor
 from evoconv.genomes.architecture import read_genome
@@ -134,12 +135,10 @@ def resume_study(
         if goes_further:
             storage.set_note(_LIMITS_NOTE, limits)
             storage.set_note("stop", None)
-        own_s = _own_time(config, config.budget.time_s)
         if time_s is not None:
             time_s = _own_time(config, time_s)
-        elif own_s is not None and not was_finished:
-            share = config.final.final_share * own_s
-            time_s = max(own_s - storage.elapsed_s(), share + 2 * AFTERWARDS_S)
+        elif not was_finished:
+            time_s = _time_left(config, storage)
         timetable = Timetable(
             started_at=started_at, time_s=time_s, final_share=config.final.final_share
         )
@@ -221,6 +220,14 @@ def _own_time(config: StudyConfig, time_s: float | None) -> float | None:
     if time_s is None or not config.final.compress:
         return time_s
     return time_s * (1 - COMPRESSION_SHARE)
+
+
+def _time_left(config: StudyConfig, storage: Storage) -> float | None:
+    """Return what is left of a study's own time, but enough to finish it; None for no limit."""
+    own_s = _own_time(config, config.budget.time_s)
+    if own_s is None:
+        return None
+    return max(own_s - storage.elapsed_s(), config.final.final_share * own_s + 2 * AFTERWARDS_S)
 
 
 def _versions() -> dict[str, str]:

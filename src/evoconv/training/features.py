@@ -1,152 +1,84 @@
-"""What frozen leading layers make of a study's images, computed once and shared by its workers.
+"""What frozen leading layers make of images, in the place of the images.
 
-A file per row of leading layers, memory-mapped: a training with many frozen layers costs its
-rest only. It holds for layers whose weights are the same in every network of a study, and for
-images without augmentation.
+It holds for images without augmentation, which never changes what frozen layers give.
 
 Shapes: N images, B batch, C channels, H height, W width.
 """
 
-import contextlib
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from typing import BinaryIO
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from evoconv.data.batches import Source, inference_batch
+from evoconv.data.batches import Source, inference_batches
 from evoconv.execution.executor import Control
-from evoconv.training.freezing import named_layers
+from evoconv.networks.cnn import Steps
 from evoconv.training.precision import Precision
 
-_SUFFIX, _PART_SUFFIX = ".features", ".part"
+
+def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the layers of a network that is a row of them, in order of execution."""
+    found: list[tuple[str, nn.Module]] = []
+    for part, module in network.named_children():
+        if isinstance(module, Steps):
+            found += [(f"{part}.{name}", layer) for name, layer in named_layers(module)]
+        else:
+            found.append((part, module))
+    return found
+
+
+def rest_after(network: nn.Module, count: int) -> nn.Sequential:
+    """Return a row of layers without its first ``count``; it shares them with the network."""
+    return nn.Sequential(*[layer for _, layer in named_layers(network)[count:]])
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureFolder:
-    """Where the files are, and how large they may be together; each for the rows.
+class LeadingLayers:
+    """The first layers of a network, in use, and what they are fed."""
 
-    ``rows`` are sorted; ``labels`` are theirs.
-    """
-
-    folder: Path
-    max_bytes: int
-    rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-
-    def features(
-        self,
-        network: nn.Module,
-        leading: Sequence[str],
-        source: Source,
-        precision: Precision,
-        control: Control,
-    ) -> "Features | None":
-        """Return what the leading layers of a network give, computed unless it was before.
-
-        None where there is no room for it.
-
-        Args:
-            network: a row of layers.
-            leading: the names of its first ones, which have the same weights in every network that
-                has layers of these names.
-            source: the images.
-            precision: of the computation.
-            control: of the task.
-
-        Raises:
-            Cancelled: the coordinator asked for it.
-        """
-        first = named_layers(network)[: len(leading)]
-        assert [name for name, _ in first] == list(leading), "they are the first ones"
-        head = nn.Sequential(*[layer for _, layer in first])
-        head.to(source.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
-        computer = _Computer(head=head.eval(), source=source, precision=precision)
-        one = computer.on(self.rows[:1])
-        shape = (len(self.rows), *one.shape[1:])
-        digest = sha256("\n".join(leading).encode()).hexdigest()[:16]
-        file = self.folder / f"{len(leading)}-layers-{digest}{_SUFFIX}"
-        wanted = one.numel() * one.element_size() * len(self.rows)
-        # A file of another size would be mapped all the same, and made longer.
-        if not (file.is_file() and file.stat().st_size == wanted) and not self._write(
-            file, wanted, computer, control
-        ):
-            return None
-        values = torch.from_file(
-            str(file), shared=True, size=int(np.prod(shape)), dtype=one.dtype
-        ).view(shape)
-        return Features(
-            values,
-            torch.from_numpy(self.labels),
-            torch.from_numpy(self.rows),
-            source.device,
-            is_last=computer.is_last(one),
-        )
-
-    def _write(self, file: Path, wanted: int, computer: "_Computer", control: Control) -> bool:
-        """Write the file, whole or not at all; return whether there was room."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # Two workers may do this at once, each in its own file: the later replaces its like.
-            part = file.with_suffix(f".{os.getpid()}{_PART_SUFFIX}")
-            try:
-                with part.open("wb") as out:
-                    # As long at once as it will be, so that the others count it before they begin.
-                    out.truncate(wanted)
-                    if self._taken() > self.max_bytes:
-                        return False
-                    self._compute(out, computer, control)
-                part.replace(file)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError:
-            return False
-        return True
-
-    def _taken(self) -> int:
-        """Return the bytes of all files, also those that workers are about to write."""
-        taken = 0
-        for suffix in (_SUFFIX, _PART_SUFFIX):
-            for known in self.folder.glob(f"*{suffix}"):
-                with contextlib.suppress(FileNotFoundError):  # renamed or removed just now
-                    taken += known.stat().st_size
-        return taken
-
-    def _compute(self, out: BinaryIO, computer: "_Computer", control: Control) -> None:
-        size = inference_batch(computer.source, torch.from_numpy(self.rows))
-        for start in range(0, len(self.rows), size):
-            control.checkpoint()
-            values = computer.on(self.rows[start : start + size]).cpu().contiguous()
-            out.write(values.view(torch.uint8).numpy().tobytes())
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Computer:
-    head: nn.Module
+    layers: nn.Sequential
     source: Source
     precision: Precision
 
-    def on(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Return the outputs, channels last in memory and in shape where they are so in use."""
-        images, _ = self.source.cut(torch.from_numpy(rows).to(self.source.device))
+    @classmethod
+    def of(cls, network: nn.Module, count: int, source: Source, precision: Precision) -> Self:
+        """Return the first ``count`` layers of a row of them, on the device of the source."""
+        layers = nn.Sequential(*[layer for _, layer in named_layers(network)[:count]])
+        layers.to(source.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
+        return cls(layers=layers.eval(), source=source, precision=precision)
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """Return what they make of images (B, C, H, W), as ``Features`` keeps it."""
         # Not inference_mode: what it makes can't be learnt from.
         with torch.no_grad(), self.precision.autocast(self.source.device):
-            outputs: Tensor = self.head(self.precision.arranged(images))
-        return outputs.permute(0, 2, 3, 1).contiguous() if self.is_last(outputs) else outputs
+            outputs: Tensor = self.layers(self.precision.arranged(images))
+        if self.is_last(outputs):
+            outputs = outputs.permute(0, 2, 3, 1)
+        return outputs.contiguous()
+
+    def in_parts(self, rows: Tensor, control: Control) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield outputs and labels of many images; ``Cancelled`` where that is asked."""
+        for images, labels_B in inference_batches(self.source, rows):
+            control.checkpoint()
+            yield self.outputs(images), labels_B
 
     def is_last(self, outputs: Tensor) -> bool:
-        """Return whether maps are kept with channels last."""
+        """Return whether maps are kept with channels last: no batch needs to be rearranged."""
         return self.precision.channels_last and outputs.ndim == 4
 
 
 class Features:
-    """Outputs of leading layers in the place of images: has what ``Batches`` asks of a source."""
+    """Outputs of leading layers in the place of images: has what ``Batches`` asks of a source.
+
+    Args:
+        values: outputs (N, C, H, W), (N, H, W, C) if ``is_last``, or (N, units).
+        labels: (N,).
+        rows: which images they are of, (N,), ascending.
+        device: where batches of them are wanted.
+        is_last: whether channels come last in ``values``.
+    """
 
     def __init__(
         self, values: Tensor, labels: Tensor, rows: Tensor, device: torch.device, *, is_last: bool
@@ -154,9 +86,23 @@ class Features:
         self.device = device
         self._values, self._labels, self._rows, self._is_last = values, labels, rows, is_last
 
+    @classmethod
+    def computed(cls, leading: LeadingLayers, rows: Tensor, control: Control) -> Self:
+        """Return what the layers make of images, kept in the memory of their device.
+
+        Raises:
+            Cancelled: the coordinator asked for it.
+        """
+        rows = rows.sort().values.to(leading.source.device)
+        parts = list(leading.in_parts(rows, control))
+        values = torch.cat([outputs for outputs, _ in parts])
+        labels = torch.cat([some for _, some in parts])
+        is_last = leading.is_last(values)
+        return cls(values, labels, rows, leading.source.device, is_last=is_last)
+
     def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs (B, C, H, W) or (B, units), and labels (B,), of images by their rows."""
-        places = torch.searchsorted(self._rows, rows.cpu())
+        places = torch.searchsorted(self._rows, rows.to(self._rows.device))
         outputs = self._values.index_select(0, places).to(self.device)
         if self._is_last:
             outputs = outputs.permute(0, 3, 1, 2)

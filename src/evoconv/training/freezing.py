@@ -6,33 +6,23 @@ outputs never change either, so they can be computed once and the rest be traine
 
 Source: Litzinger, Klos & Schiffmann, "Compute-efficient neural network architecture optimization by
 a genetic algorithm", which names layer freezing without details; the rest is the house's own.
-
-Shapes: N training images, C channels, H height, W width.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
-from evoconv.data.augmentation import Augmentation
-from evoconv.data.batches import Batches, Source, inference_batch
+from evoconv.data.batches import Batches
 from evoconv.errors import ConfigError
 from evoconv.execution.executor import Control
-from evoconv.networks.cnn import Steps
-from evoconv.networks.measured_cost import macs_of
+from evoconv.training.features import Features, LeadingLayers, named_layers, rest_after
+from evoconv.training.freeze_savings import is_worth_caching, saved_share_of, work_of
 from evoconv.training.loop import AfterEpoch, EpochReport, Training
 from evoconv.training.options import Recipe
 from evoconv.training.precision import Precision
 from evoconv.training.stopping import CURVE_RULES
-
-UNCHANGED = Augmentation(shift=0.0)
-_BYTES_PER_VALUE = 4
-# Fetching a stored value took one core as long as 0.1 to 0.7 multiply-accumulates of a first
-# convolution on 28×28 pixels; more where the values are not in the processor's cache.
-_MACS_PER_VALUE = 1
 
 
 class Frozen:
@@ -70,17 +60,6 @@ class Frozen:
 
     def __exit__(self, *_: object) -> None:
         self.unfreeze()
-
-
-def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the layers of a network that is a row of them, in order of execution."""
-    found: list[tuple[str, nn.Module]] = []
-    for part, module in network.named_children():
-        if isinstance(module, Steps):
-            found += [(f"{part}.{name}", layer) for name, layer in named_layers(module)]
-        else:
-            found.append((part, module))
-    return found
 
 
 def leading_frozen(network: nn.Module, names: Collection[str]) -> int:
@@ -170,7 +149,7 @@ def train_thawing(
     return Course(
         reports=training.reports,
         cached_layers=num_cached,
-        saved_share=_saved_share(work, frozen, num_leading, num_cached, training.reports)
+        saved_share=saved_share_of(work, frozen, num_leading, num_cached, training.reports)
         if work
         else 0.0,
     )
@@ -186,111 +165,9 @@ def split(
     """
     if count == 0:
         return network, batches
-    parts = [layer for _, layer in named_layers(network)]
-    outputs = _Outputs(nn.Sequential(*parts[:count]), batches, precision, control)
-    positions = torch.arange(batches.num_images)
-    return nn.Sequential(*parts[count:]), replace(batches, source=outputs, rows=positions)
-
-
-class _Outputs:
-    """What leading layers make of every training image, by its position among them."""
-
-    def __init__(
-        self, head: nn.Module, batches: Batches, precision: Precision, control: Control
-    ) -> None:
-        self.device = batches.source.device
-        head.eval()
-        parts: list[Tensor] = []
-        labels: list[Tensor] = []
-        for some in torch.split(batches.rows, inference_batch(batches.source, batches.rows)):
-            control.checkpoint()
-            images, labels_B = batches.source.cut(some.to(self.device))
-            labels.append(labels_B)
-            # Not inference_mode: what it makes can't be learnt from.
-            with torch.no_grad(), precision.autocast(self.device):
-                outputs = head(precision.arranged(images))
-            # Channels last in memory where they are so in use: no batch needs to be rearranged.
-            self._is_last = precision.channels_last and outputs.ndim == 4
-            parts.append(outputs.permute(0, 2, 3, 1).contiguous() if self._is_last else outputs)
-        self._outputs = torch.cat(parts)
-        self._labels_N = torch.cat(labels)
-
-    def cut(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs (B, C, H, W) or (B, units), and labels (B,)."""
-        outputs = self._outputs.index_select(0, positions)
-        if self._is_last:
-            outputs = outputs.permute(0, 3, 1, 2)
-        return outputs, self._labels_N[positions]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerWork:
-    """One layer's multiply-accumulates and output values, for one image."""
-
-    name: str
-    macs: int
-    num_values: int
-
-
-def is_worth_caching(
-    head: Sequence[LayerWork], batches: Batches, epochs: int, limit_bytes: int
-) -> bool:
-    """Return whether the leading layers' outputs can be computed once, fit, and save time.
-
-    They are computed in one epoch instead of all. Against that, each value is stored once and
-    fetched in every epoch.
-    """
-    if not head or batches.augmentation != UNCHANGED:
-        return False
-    num_values = head[-1].num_values
-    if batches.num_images * num_values * _BYTES_PER_VALUE > limit_bytes:
-        return False
-    saved_macs = sum(one.macs for one in head) * (epochs - 1)
-    return saved_macs > _MACS_PER_VALUE * num_values * (epochs + 1)
-
-
-def work_of(network: nn.Module, source: Source, rows: Tensor) -> list[LayerWork]:
-    """Return the work of each layer, counted while the first of the rows passes through."""
-    network.to(source.device).eval()
-    values, _ = source.cut(rows[:1].to(source.device))
-    work: list[LayerWork] = []
-    with torch.no_grad():
-        for name, layer in named_layers(network):
-            counts: list[int] = []
-
-            def count(
-                module: nn.Module, _: Any, output: Tensor, counts: list[int] = counts
-            ) -> None:
-                counts.append(macs_of(module, output))
-
-            kernels = [one for one in layer.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
-            hooks = [one.register_forward_hook(count) for one in kernels]
-            values = layer(values)
-            for hook in hooks:
-                hook.remove()
-            work.append(LayerWork(name=name, macs=sum(counts), num_values=values[0].numel()))
-    return work
-
-
-def _saved_share(
-    work: Sequence[LayerWork],
-    frozen: Collection[str],
-    num_leading: int,
-    num_cached: int,
-    reports: Sequence[EpochReport],
-) -> float:
-    """Return the share of multiply-accumulates saved; per layer: 1 forward, 2 for its gradients."""
-    frozen_epochs = sum(one.frozen for one in reports)
-    saved = 0
-    for index, one in enumerate(work):
-        if index < num_cached:
-            saved += one.macs * (3 * frozen_epochs - 1)
-        elif index < num_leading:
-            saved += one.macs * 2 * frozen_epochs
-        elif one.name in frozen:
-            # The gradient still passes through it; only that of its own weights is left out.
-            saved += one.macs * frozen_epochs
-    return saved / (3 * sum(one.macs for one in work) * len(reports))
+    leading = LeadingLayers.of(network, count, batches.source, precision)
+    outputs = Features.computed(leading, batches.rows, control)
+    return rest_after(network, count), replace(batches, source=outputs)
 
 
 def _is_fixed(layer: nn.Module) -> bool:

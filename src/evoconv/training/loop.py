@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evoconv.data.batches import Batches, Source, inference_batch
+from evoconv.data.batches import Batches, Source, inference_batches
 from evoconv.execution.executor import Control, JobFailed
 from evoconv.records import Failure, FailureKind
 from evoconv.training.averaging import WeightAverage
@@ -285,10 +285,9 @@ def predict_logits(
     network.eval()
     parts: list[Tensor] = []
     with torch.inference_mode():
-        for some in torch.split(rows, inference_batch(source, rows)):
+        for images, _ in inference_batches(source, rows):
             if control is not None:
                 control.checkpoint()
-            images, _ = source.cut(some.to(source.device))
             with precision.autocast(source.device):
                 parts.append(network(precision.arranged(images)).float().cpu())
     return torch.cat(parts)
