@@ -15,14 +15,18 @@ def layers(seed: int = 0) -> list[np.ndarray]:
     return [rng.normal(0, 1 / np.sqrt(size), size).astype(np.float32) for size in SIZES]
 
 
-def test_the_weights_with_the_highest_scores_are_kept() -> None:
+def test_the_weights_with_the_highest_scores_by_the_bit_are_kept() -> None:
     weights = [np.array([[3.0, -1.0], [2.0, 0.0]]), np.array([0.1, 0.2, -0.2])]
     # Squares 0, 1, 4, 9 and 0.01, 0.04, 0.04: over what is not smaller, as it is sorted.
     scores = [np.array([0, 1 / 14, 4 / 13, 1]), np.array([1 / 9, 0.5, 1])]
+    # The first half of a layer's weights takes log2((1 - d) / d) bits more, at its middle d.
+    more = [np.array([0, 0, np.log2(5 / 3), np.log2(7)]), np.array([0, 0, np.log2(5)])]
+    worth = [one / (1.6 + bits) for one, bits in zip(scores, more, strict=True)]
+    worth[1][1] = worth[1][2]  # 0.31 else: a smaller weight isn't worth more than a larger one
     found = LayerShares(weights)
-    whole = np.sort(np.concatenate(scores))[::-1]
-    for count in (2, 3, 4, 5, 6, 7):
-        kept = [float((one >= whole[count - 1]).mean()) for one in scores]
+    whole = np.sort(np.concatenate(worth))[::-1]
+    for count in (3, 4, 5, 6, 7):
+        kept = [float((one >= whole[count - 1]).mean()) for one in worth]
         assert found.at(count / 7) == pytest.approx(kept)
         assert found.total(kept) == pytest.approx(count / 7)
 

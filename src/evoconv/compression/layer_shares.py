@@ -2,7 +2,11 @@
 
 Source: Lee et al. 2021, "Layer-adaptive Sparsity for the Magnitude-based Pruning" (LAMP): a
 weight's score is its square over the sum of those squares in its layer that are not smaller. Scores
-of all layers are compared with each other, and the highest stay; each layer's largest weight has 1.
+of all layers are compared with each other, and the highest stay.
+
+Differs: what is limited is bytes, not weights, so a score is divided by the bits that the weight
+takes. Where few are kept, each needs many that say where it is: -log2 d + log2 (1 - d) more of a
+layer that keeps a share of d (the derivative of their entropy), and none where most are kept.
 """
 
 from collections.abc import Sequence
@@ -11,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _POINTS = 128  # between one weight in all and all of them, evenly by the logarithm
+_BITS_OF_VALUE = 1.6  # which of three values it has
 
 
 class LayerShares:
@@ -45,9 +50,13 @@ class LayerShares:
 
 
 def _scores(weights: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the scores of a layer's weights, ascending, in [0, 1]."""
-    squares = np.sort(np.square(weights, dtype=np.float64), axis=None)
+    """Return the scores of a layer's weights, ascending: by the bit."""
+    squares = np.sort(np.square(weights, dtype=np.float64), axis=None)[::-1]
     # Of each and all above it.
-    sums = np.cumsum(squares[::-1])[::-1]
-    scores: NDArray[np.float64] = np.divide(squares, sums, np.zeros_like(squares), where=sums > 0)
-    return scores
+    sums = np.cumsum(squares)
+    scores = np.divide(squares, sums, np.zeros_like(squares), where=sums > 0)
+    kept = (np.arange(squares.size) + 0.5) / squares.size
+    bits = _BITS_OF_VALUE + np.maximum(np.log2((1 - kept) / kept), 0.0)
+    # Bits become fewer where more is kept, but who is smaller isn't worth more for that.
+    by_bit: NDArray[np.float64] = np.minimum.accumulate(scores / bits)[::-1]
+    return by_bit
