@@ -148,6 +148,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "fine_tune": True,
         "least_kept": 0.002,
         "bias_clusters": 6,
+        "reassign": True,
         "distillation": 0.7,
         "most_clusters": 16,
         "codebook_bits": 8,
@@ -161,7 +162,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "schedule": "cosine",
         "train_images": None,
         "affordable_evaluations": 120,
-        "population": 8,
+        "population": 4,
     },
     # The same as published: only numbers of clusters are searched, and nothing is trained.
     "untrained": {**_SHARED, "affordable_evaluations": None, "population": 20},
