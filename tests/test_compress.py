@@ -135,7 +135,7 @@ def test_the_search_begins_where_each_layer_alone_can_do(compressed: evoconv.Res
 def test_a_layer_that_no_fewer_clusters_will_do_for_is_told(
     images: Path, evolved: evoconv.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, missing = WeightSharingProblem.range_tasks, "there is none"
+    whole = WeightSharingProblem.range_tasks
     failed: set[str] = set()
 
     def with_two_that_fail(self: WeightSharingProblem) -> dict[str, FindLeastClusters]:
@@ -143,7 +143,7 @@ def test_a_layer_that_no_fewer_clusters_will_do_for_is_told(
         # The last may lose nothing and must gain, which no clusters give; the rest may do with 2.
         unmet = replace(other, largest_drop=-1.0)
         failed.add(first)
-        return {first: replace(task, book=missing), **dict(others), last: unmet}
+        return {first: replace(task, book="there is none"), **dict(others), last: unmet}
 
     monkeypatch.setattr(WeightSharingProblem, "range_tasks", with_two_that_fail)
     watch, few = Listening(), SHORT | {"evaluations": 1, "most_clusters": 3, "range_drop": 0.0}

@@ -70,6 +70,25 @@ def test_generations_are_for_methods_that_have_any() -> None:
                 configure("digits", {"generations": 7}, method=method)
 
 
+@pytest.mark.parametrize("command", ["evolve", "transfer", "compress"])
+def test_every_method_goes_with_every_recipe_of_a_command(command: str) -> None:
+    weights = {"weights": "densenet121"} if command == "transfer" else {}
+    for method in methods_for(command):
+        for recipe in recipes_of(command):
+            config = configure("digits", weights, method=method, recipe=recipe, command=command)
+            assert (config.method, config.recipe) == (method, recipe)
+
+
+def test_a_tournament_that_nobody_named_is_not_larger_than_the_population() -> None:
+    def size(method: str = "async", **changes: object) -> int:
+        return configure("digits", changes, method=method).evolution.tournament
+
+    assert (size(), size("aging")) == (3, 5)
+    assert (size(population=2), size("aging", population="4")) == (2, 4)
+    with pytest.raises(ConfigError, match=r"--tournament must be in \[1, population=2\], got 3"):
+        size(population=2, tournament=3)
+
+
 def test_every_study_without_a_seed_gets_its_own() -> None:
     assert configure("digits", {}).seed != configure("digits", {}).seed
 

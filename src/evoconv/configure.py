@@ -15,6 +15,7 @@ from evoconv.data.augmentation import Augmentation
 from evoconv.devices import find_device
 from evoconv.errors import ConfigError
 from evoconv.evolution.catalogue import METHODS, methods_for
+from evoconv.evolution.options import EvolutionOptions
 from evoconv.genomes.seed_list import canonical_seeds, read_seeds
 from evoconv.option_text import UNSET, flag_of, parse_option, read_as
 from evoconv.options import Options
@@ -111,7 +112,7 @@ def configure(
     usual = {**RECIPES[recipe], **own}
     if values.get("target_accuracy", UNSET) != UNSET:
         usual |= WITH_A_TARGET.get(recipe, {})
-    wanted = _with_files_read({**usual, **values}, values)
+    wanted = _with_room_for_tournaments(_with_files_read({**usual, **values}, values), values)
     groups: dict[str, Any] = {title: _take(group, wanted) for title, group in GROUPS.items()}
     if wanted:
         raise ConfigError(_unknown(next(iter(wanted))))
@@ -149,6 +150,18 @@ def _with_files_read(wanted: dict[str, Any], given: Mapping[str, Any]) -> dict[s
     elif seeds is not None:
         wanted["seeds"] = read_as("--seeds", canonical_seeds, seeds)
     return wanted
+
+
+def _with_room_for_tournaments(wanted: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options; a tournament that nobody named is not larger than the population."""
+    if "tournament" in given:
+        return wanted
+    own = {one.name: one for one in fields(EvolutionOptions)}
+    population, size = (
+        parse_option(EvolutionOptions, own[name], wanted.get(name, own[name].default))
+        for name in ("population", "tournament")
+    )
+    return {**wanted, "tournament": min(population, size)}
 
 
 def check_generations(budget: Budget, method: str) -> None:
