@@ -328,12 +328,13 @@ def test_normalising_one_value_per_map_raises_in_training() -> None:
         network.train()(images((1, 1, 1), 1))
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 1), (1, 2), (2, 2), (4, 2), (3, 3)])
 @pytest.mark.parametrize("stride", [(2, 2), (3, 3), (1, 3)])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 2)])
 def test_gradients_are_no_leftovers_of_memory(
-    rows: int, columns: int, stride: tuple[int, int]
+    rows: int, columns: int, stride: tuple[int, int], kernel: tuple[int, int]
 ) -> None:
-    layer = Convolution(filters=39, kernel=(3, 3), stride=stride, bias=False)
+    layer = Convolution(filters=39, kernel=kernel, stride=stride, bias=False)
     shape = (30, rows, columns)
     network = build(Topology(features=(layer,)), shape, 3)
     (weight,) = (one for one in network.parameters() if one.dim() == 4)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evoconv.genomes.layers import Convolution, Dense, Pair, Pooling, Residual
-from evoconv.genomes.shapes import feature_shapes, reduced_size, same_padding
+from evoconv.genomes.shapes import feature_shapes, output_size, reduced_size, same_padding
 from evoconv.genomes.topology import Topology
 
 # N images, C maps, H rows, W columns
@@ -208,13 +208,10 @@ def _convolve(
 
     Torch's own padding='same' refuses strides and, for even kernels, pads a copy just like this.
     """
-    # A stride longer than the map changes nothing, but for such maps oneDNN's bfloat16 gradients
-    # hold whatever lay in memory (torch 2.13).
-    stride = min(stride[0], shape[1]), min(stride[1], shape[2])
-    rows = columns = (0, 0)
-    if padding == "same":
-        rows = same_padding(shape[1], kernel[0], stride[0])
-        columns = same_padding(shape[2], kernel[1], stride[1])
+    (rows, row_stride), (columns, column_stride) = (
+        _pads(*axis, padding) for axis in zip(shape[1:], kernel, stride, strict=True)
+    )
+    stride = row_stride, column_stride
     if rows[0] == rows[1] and columns[0] == columns[1]:
         pads = (rows[0], columns[0])
         return OrderedDict(
@@ -224,6 +221,19 @@ def _convolve(
         padding=nn.ZeroPad2d((*columns, *rows)),
         convolution=nn.Conv2d(shape[0], filters, kernel, stride, bias=bias),
     )
+
+
+def _pads(size: int, window: int, stride: int, padding: str) -> tuple[Pair, int]:
+    """Return how many values to pad (before, after) along one axis, and the stride.
+
+    A window that fits once makes no step: it gets exactly its values (a negative pad takes some
+    away) and no stride, since for a single column oneDNN's bfloat16 gradients hold whatever lay in
+    memory, if there is a stride (torch 2.13; on some processors only if it is longer than the map).
+    """
+    before, after = same_padding(size, window, stride) if padding == "same" else (0, 0)
+    if output_size(size, window, stride, padding) == 1:
+        return (before, window - size - before), 1
+    return (before, after), stride
 
 
 def _finish(activation: str, dropout: float = 0.0) -> Parts:
