@@ -8,7 +8,7 @@ _SHARED = {
     "crossover": 0.9,
     "mutation": 0.5,
     "final": "evolved",
-    "final_share": 0.1,
+    "final_share": 0.05,
 }
 
 _LIKE_RELU = ("relu", "leaky-relu", "elu", "silu", "hard-swish")

@@ -154,7 +154,7 @@ class Coupled:
         shared, order = self._codebook.values.detach()[: self._codebook.count].sort()
         borders = (shared[1:] + shared[:-1]) / 2
         for name, one in self._ties.items():
-            nearest = order[torch.bucketize(self.free(name).detach(), borders)]
+            nearest = order[torch.bucketize(self.free(name).detach().contiguous(), borders)]
             one.places.copy_(nearest.where(one.is_kept.bool(), self._codebook.zero))
 
     def end(self) -> None:

@@ -96,7 +96,9 @@ _AT_ONCE = 500
 class Source(Protocol):
     """What rows of inputs are cut out of: images, or what frozen layers made of them."""
 
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
 
     def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return inputs, float (B, ...), and labels, int64 (B,), of the rows (B,)."""

@@ -3,17 +3,16 @@
 A candidate goes on from what its first parent has become, or from the network itself: what a line
 of heirs has learned with few weights isn't learned again.
 
-Sources: those of ``compression.course``; Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in
-a Neural Network", for learning from the network before (at a temperature of 1).
+Sources: those of ``compression.course``, and of ``problems.teacher``.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ from evoconv.compression.as_stored import account_of
 from evoconv.compression.course import Course, Goal
 from evoconv.compression.folding import folded_names, only_shifting
 from evoconv.compression.network_tensors import set_tensors
-from evoconv.data.batches import Batches
+from evoconv.data.batches import Batches, Source
 from evoconv.errors import StudyError
 from evoconv.execution.executor import Control
 from evoconv.genomes.shapes import Cost
@@ -31,6 +30,7 @@ from evoconv.networks.weights import weights_to_bytes
 from evoconv.problems.candidate import named_measures
 from evoconv.problems.compress_options import FineTuning
 from evoconv.problems.shared_weights import Base
+from evoconv.problems.teacher import TaughtSource, Teacher
 from evoconv.problems.training import TrainingSetting, curve_points, measures_on, stratified_subset
 from evoconv.problems.workplace import Workplace
 from evoconv.records import CurvePoint, Measurement
@@ -110,7 +110,7 @@ class TrainShared:
         chosen = stratified_subset(rows, image_set.labels, recipe.train_images)
         epochs = recipe.search_epochs(len(rows), image_set.input_shape)
         batches = Batches(
-            source=workplace.tensor,
+            source=self._source(workplace),
             rows=torch.from_numpy(chosen),
             batch_size=recipe.batch_size,
             augmentation=self.setting.augmentation,
@@ -129,7 +129,7 @@ class TrainShared:
                 epochs=epochs,
                 class_weights=workplace.class_weights(chosen, recipe.class_weights),
             )
-            paced = _Paced(batches=batches, course=course, teacher=self._teacher(workplace))
+            paced = _Paced(batches=batches, course=course)
             training.run(network, paced, until=epochs)
         course.end()
         return epochs * len(chosen), curve_points(training.reports, 0)
@@ -154,13 +154,16 @@ class TrainShared:
             concentrates=self.tuning.concentrates,
         )
 
-    def _teacher(self, workplace: Workplace) -> "_Teacher | None":
-        if not self.tuning.distillation:
-            return None
-        network = self.base.loaded().to(workplace.device)
-        return _Teacher(
-            network=network, share=self.tuning.distillation, precision=self.setting.precision
+    def _source(self, workplace: Workplace) -> Source:
+        """Return images with the labels that are to be learned."""
+        images, share = workplace.tensor, self.tuning.distillation
+        if not share:
+            return images
+        num_images, num_classes = len(workplace.image_set.labels), len(workplace.image_set.classes)
+        teacher = _teacher(
+            self.base, num_images, num_classes, self.setting.precision, images.device
         )
+        return TaughtSource(source=images, teacher=teacher, share=share)
 
 
 def _biases(network: nn.Module, shared: Sequence[str]) -> list[str]:
@@ -171,33 +174,22 @@ def _biases(network: nn.Module, shared: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Teacher:
-    """The network before, which says what it thinks of each image."""
-
-    network: nn.Module
-    share: float
-    precision: Precision
-
-    def labels(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return probabilities (B, K): its own, and the labels."""
-        self.network.to(memory_format=self.precision.memory_format)  # type: ignore[call-overload]
-        with torch.no_grad(), self.precision.autocast(inputs.device):
-            logits = self.network(self.precision.arranged(inputs))
-        own: Tensor = logits.float().softmax(1)
-        given = F.one_hot(labels, own.shape[1]).to(own.dtype)
-        return given.lerp(own, self.share)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Paced:
     """Batches; the course is told of each step that will be made with one."""
 
     batches: Batches
     course: Course
-    teacher: _Teacher | None
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs (B, C, H, W) and labels (B,), or probabilities (B, K)."""
-        for inputs, labels in self.batches.epoch():
+        for batch in self.batches.epoch():
             self.course.before_step()
-            yield inputs, labels if self.teacher is None else self.teacher.labels(inputs, labels)
+            yield batch
+
+
+# A worker trains the heirs of one network, again and again; what that thinks is kept.
+@lru_cache(maxsize=1)
+def _teacher(
+    base: Base, num_images: int, num_classes: int, precision: Precision, device: torch.device
+) -> Teacher:
+    return Teacher(base.loaded().to(device), num_images, num_classes, precision)
