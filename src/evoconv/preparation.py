@@ -45,7 +45,7 @@ class Prepared:
     Attributes:
         devices: an entry per worker.
         pretrained: a file of weights that the study begins with, and isn't stored yet.
-        remarks: sentences on where these come from.
+        remarks: sentences on where these come from, and what of them can't be used.
     """
 
     config: StudyConfig
@@ -206,11 +206,10 @@ def _prepare_compression(config: StudyConfig, run: Path, watch: Watch) -> Prepar
         config, run, watch, lambda *_: standardisation, base.weights, (images, splits)
     )
     assert isinstance(prepared.problem, WeightSharingProblem), "that is what is compressed"
-    for sentence in prepared.problem.remarks():
-        watch.notify(sentence)
-    may_be_known = not is_known and base.may_have_learned_from_the_test(images)
-    remarks = (_MAY_BE_KNOWN,) if may_be_known else ()
-    return replace(prepared, pretrained=base.weights, remarks=remarks)
+    remarks = prepared.problem.remarks()
+    if not is_known and base.may_have_learned_from_the_test(images):
+        remarks.append(_MAY_BE_KNOWN)
+    return replace(prepared, pretrained=base.weights, remarks=tuple(remarks))
 
 
 def _stored_weights(file: Path, digest: str | None) -> bytes:
