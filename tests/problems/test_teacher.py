@@ -37,9 +37,10 @@ def test_a_teacher_is_asked_once_about_each_image() -> None:
     teacher = Teacher(network, 20, 3, PRECISION)
     some, others = torch.tensor([7, 3, 19]), torch.tensor([3, 4, 7, 5])
     for rows in (some, others, some):
-        with torch.no_grad():
+        thought = teacher.probabilities(source, rows)
+        with torch.no_grad():  # without dropout: by now the network is in evaluation mode
             wanted = network.layers(source.cut(rows)[0]).softmax(1)
-        torch.testing.assert_close(teacher.probabilities(source, rows), wanted)
+        torch.testing.assert_close(thought, wanted)
     assert network.asked == 5
 
 

@@ -160,9 +160,7 @@ class TrainShared:
         if not share:
             return images
         num_images, num_classes = len(workplace.image_set.labels), len(workplace.image_set.classes)
-        teacher = _teacher(
-            self.base, num_images, num_classes, self.setting.precision, images.device
-        )
+        teacher = _teacher(self.base, num_images, num_classes, self.setting.precision)
         return TaughtSource(source=images, teacher=teacher, share=share)
 
 
@@ -189,7 +187,5 @@ class _Paced:
 
 # A worker trains the heirs of one network, again and again; what that thinks is kept.
 @lru_cache(maxsize=1)
-def _teacher(
-    base: Base, num_images: int, num_classes: int, precision: Precision, device: torch.device
-) -> Teacher:
-    return Teacher(base.loaded().to(device), num_images, num_classes, precision)
+def _teacher(base: Base, num_images: int, num_classes: int, precision: Precision) -> Teacher:
+    return Teacher(base.loaded(), num_images, num_classes, precision)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evoconv.data.batches import Source
+from evoconv.training.loop import predict_logits
 from evoconv.training.precision import Precision
 
 
@@ -19,8 +20,7 @@ class Teacher:
     """A trained network's probabilities of all classes, remembered once they are known.
 
     Args:
-        network: is put into evaluation mode and in the layout of the precision; it is on the device
-            of the images.
+        network: is its own: it goes to the device of the images, in the layout of the precision.
         num_images: of the set: rows are below that.
         num_classes: that it tells apart.
     """
@@ -28,8 +28,7 @@ class Teacher:
     def __init__(
         self, network: nn.Module, num_images: int, num_classes: int, precision: Precision
     ) -> None:
-        self._network = network.eval().to(memory_format=precision.memory_format)  # type: ignore[call-overload]
-        self._precision = precision
+        self._network, self._precision = network, precision
         # Empty, not zeros: memory for images that nobody asks about is never taken.
         self._known = torch.empty((num_images, num_classes))
         self._is_known = torch.zeros(num_images, dtype=torch.bool)
@@ -39,10 +38,8 @@ class Teacher:
         rows = rows.cpu()
         asked = rows[~self._is_known[rows]]
         if len(asked):
-            images, _ = source.cut(asked.to(source.device))
-            with torch.no_grad(), self._precision.autocast(source.device):
-                logits = self._network(self._precision.arranged(images))
-            self._known[asked] = logits.float().softmax(1).cpu()
+            logits = predict_logits(self._network, source, asked, self._precision)
+            self._known[asked] = logits.softmax(1)
             self._is_known[asked] = True
         return self._known[rows].to(source.device)
 
