@@ -265,9 +265,14 @@ def test_too_slow_a_network_is_a_failure_with_its_time(images: Path, tmp_path: P
     assert kinds == {FailureKind.TOO_SLOW}
 
 
-def test_latency_is_measured_where_it_has_a_limit(images: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [{"max_latency": "5s"}, {"fitness": "accuracy - 1000 * latency", "finalists": 0}]
+)
+def test_latency_is_measured_where_it_counts(
+    options: dict[str, object], images: Path, tmp_path: Path
+) -> None:
     result = evoconv.evolve(
-        images, out=tmp_path / "run", seed=1, evaluations=2, max_latency="5s", **FAST
+        images, out=tmp_path / "run", seed=1, evaluations=2, **{**FAST, **options}
     )
     for one in result.trials:
         assert one.individual.measurement is not None

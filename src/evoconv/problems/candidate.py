@@ -61,7 +61,8 @@ class Plan:
 
     Attributes:
         parents: whose weights a training starts from.
-        max_latency: seconds that one image may take; None for no limit.
+        max_latency: seconds that one image may take; infinity: as many as it likes, but measured;
+            None: not measured.
         entry: fitness below which the candidate couldn't live, fixed when it was submitted; None
             while there is room.
     """

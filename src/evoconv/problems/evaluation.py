@@ -113,7 +113,7 @@ class Evaluate:
         )
 
     def _latency(self, workplace: Workplace) -> dict[str, float]:
-        """Return the time of one image, by name, where it has a limit; it must be kept."""
+        """Return the time of one image, by name, where it counts; its limit must be kept."""
         limit = self.plan.max_latency
         if limit is None:
             return {}

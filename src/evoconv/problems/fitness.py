@@ -49,11 +49,13 @@ MEASURED: Mapping[str, str] = {
     "flash": "weight_bytes",
     "ram": "peak_activation_bytes",
     "memory": "memory_bytes",
+    "latency": "latency_s",
 }
 """What a formula may name, and what that is called in a measurement."""
 
 # Where a formula must have a value, so that no measurement can be without: the ends of the ranges.
-_FRACTIONS, _LOSSES, _COSTS = (0.0, 0.5, 1.0), (0.0, 1.0, 1e3), (1.0, 1e12)
+_FRACTIONS, _COSTS = (0.0, 0.5, 1.0), (1.0, 1e12)
+_RANGES = {"cross_entropy": (0.0, 1.0, 1e3), "latency": (1e-6, 1e3)}
 
 # The fitness of a measurement for which the formula has none after all: below any other.
 _NONE = -1e100
@@ -146,6 +148,11 @@ def formula_of(objective: Objective) -> str | None:
         if name in objective.expression.names
     ]
     return objective.expression.text + (f" with {', '.join(used)}" if used else "")
+
+
+def measures_latency(objective: Objective) -> bool:
+    """Return whether a formula names the time of one image, so that it must be measured."""
+    return isinstance(objective, Formula) and "latency" in objective.expression.names
 
 
 def judge(measurement: Measurement, function: FitnessFunction) -> Measurement:
@@ -259,12 +266,9 @@ def _check_finite(formula: Formula) -> None:
 
 
 def _extremes(names: list[str]) -> Iterator[dict[str, float]]:
-    ranges: list[tuple[float, ...]] = []
-    for name in names:
-        if name == "cross_entropy":
-            ranges.append(_LOSSES)
-        else:
-            is_fraction = MEASURED[name].startswith("validation_")
-            ranges.append(_FRACTIONS if is_fraction else _COSTS)
-    for values in product(*ranges):
+    def range_of(name: str) -> tuple[float, ...]:
+        is_fraction = MEASURED[name].startswith("validation_")
+        return _RANGES.get(name, _FRACTIONS if is_fraction else _COSTS)
+
+    for values in product(*map(range_of, names)):
         yield dict(zip(names, values, strict=True))

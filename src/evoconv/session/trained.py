@@ -1,5 +1,6 @@
 """Candidates that are trained: which are not too slow, and what each starts from."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ from evoconv.evolution.strategy import Space, Strategy
 from evoconv.execution.executor import Executor
 from evoconv.problems.candidate import Plan
 from evoconv.problems.evaluation import Evaluate
+from evoconv.problems.fitness import measures_latency
 from evoconv.problems.heritage import Parent
 from evoconv.problems.training import TrainingSetting
 from evoconv.records import Individual
@@ -84,7 +86,7 @@ class TrainedCandidates:
             stopping=config.stopping,
             saving=config.saving,
             parents=self._parents(individual) if config.saving.inherit else (),
-            max_latency=config.limits.max_latency,
+            max_latency=self._max_latency(),
             entry=strategy.entry(),
         )
         return Evaluate(
@@ -93,6 +95,12 @@ class TrainedCandidates:
             plan=plan,
             promising=self._promising(strategy),
         )
+
+    def _max_latency(self) -> float | None:
+        limit = self.session.config.limits.max_latency
+        if limit is None and measures_latency(self.session.objective):
+            return math.inf
+        return limit
 
     def _parents(self, individual: Individual) -> tuple[Parent, ...]:
         """Return the individual's parents, each once."""
